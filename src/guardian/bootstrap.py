@@ -1,0 +1,1 @@
+"""Composition root: which adapters a process runs with."""

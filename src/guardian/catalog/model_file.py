@@ -1,0 +1,197 @@
+"""`kind: Model`: which model is watched, and how its events are counted. The shape of the file, as frozen types.
+
+Loading (lines, columns, every mistake at once) is catalog.load; this module holds what a valid file means.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from guardian.catalog.parameters import Task
+from guardian.units import DAY_MS, HOUR_MS, MINUTE_MS, format_duration, parse_duration
+
+API_VERSION: Final = "guardian/v1alpha1"
+NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,62}[a-z0-9])?")
+EVERY_VERSION: Final = "*"  # The version that all events count under when a model file names no champion.
+PANE_MS_MIN: Final = MINUTE_MS  # Pane ordinals must fit 32 bits until the year 10000.
+FEATURES_MAX: Final = 2_000
+SEGMENTS_MAX: Final = 64
+PANES_AHEAD_MAX: Final = 10_000  # Panes in horizon or window: bounds the label-delay histogram and every window merge.
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+DurationMs = Annotated[
+    int,
+    BeforeValidator(_duration, json_schema_input_type=str),
+    PlainSerializer(format_duration),
+    Field(ge=0, description="A duration such as 30d, 6h or 1h30m."),
+]
+
+
+class Strict(BaseModel):
+    """Frozen, and refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+class Metadata(Strict):
+    """Who and what a file is about."""
+
+    name: str = Field(description="Lower-case letters, digits, - _ . ; at most 64.", pattern=f"^{NAME.pattern}$")
+    owner: str = Field(default="", description="Who answers for it, usually an address.", max_length=256)
+    labels: dict[str, str] = Field(default_factory=dict, description="Free labels, copied into alerts.")
+    description: str = Field(default="", description="What a newcomer should know.", max_length=4096)
+
+
+class Feature(Strict):
+    """One input of the model."""
+
+    type: Literal["numeric", "categorical"] = Field(description="How its values are counted.")
+    pii: bool = Field(default=False, description="Personal: never enters a row sample.")
+
+
+class Labels(Strict):
+    """When the truth may arrive."""
+
+    horizon: DurationMs = Field(description="A label counts if it became known less than this after the end of its prediction's pane.")
+    remember: DurationMs = Field(default=0, description="How much longer an id is recognised, so that a label beyond the horizon is named as such.")
+
+
+class Columns(Strict):
+    """Which columns of a table hold what."""
+
+    id: str = Field(default="id", description="The prediction's id.")
+    time: str = Field(default="time", description="When it happened, or when the label became known.")
+    prediction: str = Field(default="prediction", description="What the model said.")
+    score: str | None = Field(default=None, description="Probability of the positive (binary) or predicted (multiclass) class.")
+    label: str = Field(default="label", description="The truth.")
+    version: str | None = Field(default=None, description="The model's version; without it the champion.")
+
+
+class ReferenceColumns(Strict):
+    """Columns of the reference table where they differ from spec.columns."""
+
+    prediction: str | None = Field(default=None, description="What the model said.")
+    score: str | None = Field(default=None, description="The score.")
+    label: str | None = Field(default=None, description="The truth.")
+
+
+class Reference(Strict):
+    """The table that a model's live behaviour is compared with."""
+
+    uri: str = Field(description="Path of a Parquet, CSV or JSON-lines file, relative to the home directory.")
+    columns: ReferenceColumns = Field(default_factory=ReferenceColumns, description="Overrides spec.columns.")
+
+
+class ModelSpec(Strict):
+    """How one model is counted."""
+
+    task: Task = Field(description="What the model does.")
+    positive_label: str | int | bool | None = Field(default=None, description="Binary: the label that counts as positive.")
+    champion: str | None = Field(default=None, description="The version in charge; absent: all events count under version *.")
+    features: dict[str, Feature] = Field(description="The inputs that are watched; others are ignored.", min_length=1, max_length=FEATURES_MAX)
+    protected: tuple[str, ...] = Field(default=(), description="Attributes of people, read from data.attributes, else data.features.")
+    segments: tuple[tuple[str, ...], ...] = Field(default=(), description="Slices of the population, each a list of protected attributes.", max_length=SEGMENTS_MAX)
+    pane: DurationMs = Field(default=DAY_MS, description="The smallest span counted by, aligned to the UTC epoch.")
+    allowed_lateness: DurationMs = Field(default=6 * HOUR_MS, description="How long after a window's end late events are waited for.")
+    clock: Literal["live", "replay"] = Field(default="live", description="live: silence moves the clock on; replay: only events do.")
+    labels: Labels | None = Field(default=None, description="Absent: the model never gets labels.")
+    retain: DurationMs = Field(default=7 * DAY_MS, description="Without labels: how long copies of an event are recognised.")
+    reference: Reference | None = Field(default=None, description="Absent: drift and changes are unknown.")
+    columns: Columns = Field(default_factory=Columns, description="Names in tables given to emit and reference build.")
+    unit: float = Field(default=1.0, gt=0, description="Regression: the size of one unit of the label, e.g. 1000 for thousands.")
+    future_skew: DurationMs = Field(default=5 * MINUTE_MS, description="How far ahead of its receipt an event may be.")
+    idle_after: DurationMs | None = Field(default=None, description="Silence after which a live clock moves on; default allowed_lateness.")
+    retire_after: DurationMs = Field(default=30 * DAY_MS, description="A version without traffic for so long closes its alerts.")
+
+    @property
+    def horizon_ms(self) -> int:
+        """How long after a pane's end its events still matter: the label horizon, or `retain` without labels."""
+        return self.labels.horizon if self.labels else self.retain
+
+    @property
+    def remember_ms(self) -> int:
+        """How much longer than the horizon an id is recognised."""
+        return self.labels.remember if self.labels else 0
+
+    @property
+    def idle_after_ms(self) -> int:
+        """Silence after which a live clock moves on."""
+        return self.allowed_lateness if self.idle_after is None else self.idle_after
+
+    @property
+    def horizon_panes(self) -> int:
+        """Panes a label may be later than its prediction."""
+        return -(-self.horizon_ms // self.pane)
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Names of numeric features in file order."""
+        return tuple(name for name, feature in self.features.items() if feature.type == "numeric")
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Protected attributes that are not features."""
+        return tuple(name for name in self.protected if name not in self.features)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Every column counted: features in file order, then the other protected attributes."""
+        return (*self.features, *self.attributes)
+
+    @property
+    def reference_columns(self) -> Columns:
+        """spec.columns with the reference's own names over them."""
+        own = self.reference.columns.model_dump(exclude_none=True) if self.reference else {}
+        return self.columns.model_copy(update=own)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.pane < PANE_MS_MIN:
+            raise ValueError("pane: must be at least 1m")
+        if self.horizon_panes > PANES_AHEAD_MAX:
+            raise ValueError(f"labels.horizon: must be at most {PANES_AHEAD_MAX} panes")
+        if (self.task == "binary_classification") != (self.positive_label is not None):
+            raise ValueError("positive_label: needed for binary_classification, and for nothing else")
+        for name in self.protected:
+            if name in self.features and self.features[name].type != "categorical":
+                raise ValueError(f"protected: {name} must be categorical")
+        for segment in self.segments:
+            for name in segment:
+                if name not in self.protected:
+                    raise ValueError(f"segments: {name} is not in protected")
+            if not segment or len(set(segment)) != len(segment):
+                raise ValueError("segments: each needs one or more different attributes")
+        if len(set(self.segments)) != len(self.segments):
+            raise ValueError("segments: named twice")
+        return self
+
+
+class ModelFile(Strict):
+    """A whole `kind: Model` document."""
+
+    apiVersion: Literal["guardian/v1alpha1"] = Field(description="Version of this format.")  # noqa: N815 - the file's own key
+    kind: Literal["Model"] = Field(description="What this document is.")
+    metadata: Metadata
+    spec: ModelSpec
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.metadata.name
+
+    def counted_version(self, version: str | None) -> str:
+        """Return the version that an event naming `version` counts under."""
+        if self.spec.champion is None:
+            return EVERY_VERSION
+        return version or self.spec.champion
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the canonical JSON value of the file's meaning; its digest is the model file's digest."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,1 @@
+"""How it becomes durable: ports, the one written commit order, recovery, the fates of errors."""

@@ -1,0 +1,1 @@
+"""What arrives: CloudEvents decoded once, strictly, into typed rows, or a dead letter with its reason."""

@@ -1,0 +1,1 @@
+"""Drift: how far a live window has left its reference."""

@@ -1,0 +1,1 @@
+"""Fairness: how far groups of people are treated apart."""

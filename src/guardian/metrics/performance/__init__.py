@@ -1,0 +1,1 @@
+"""Performance: how right the model was, once the labels are there."""

@@ -1,0 +1,1 @@
+"""Composition of the core: count, judge, and what reuses them."""

@@ -1,0 +1,1 @@
+"""What must hold: policy files, loaded strictly and checked before they count."""

@@ -1,0 +1,1 @@
+"""What tests share: laws, port contracts, strategies, stories on virtual time."""
