@@ -1,0 +1,63 @@
+"""What reading and signing the audit log needs of a store. Appending is `Transaction.append_records`.
+
+Streams are ordered by their name's code points, records by sequence, whatever the collation of the database.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from guardian.audit.record import Head, Sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+StoredRecord = Sealed
+"""A record exactly as the store holds it: whatever somebody may have made of its columns, unrepaired."""
+
+
+class StoredCheckpoint(NamedTuple):
+    """A signed tree head of one stream.
+
+    Attributes:
+        origin: `guardian/<log id>/<stream>`.
+        size: Records that it covers.
+        root: Root hash, hex.
+        note: The signed note, byte for byte.
+        at: When it was signed, wall clock, UTC milliseconds.
+    """
+
+    origin: str
+    size: int
+    root: str
+    note: bytes
+    at: int
+
+
+class AuditLog(Protocol):
+    """The audit log of one database, to be read, exported and signed."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Everything read inside sees one state of the database: one read transaction."""
+
+    def log_id(self) -> str:
+        """Return the id that this log was given when its database was made: 1 to 64 of a-z, 0-9 and -."""
+
+    def rows(self, stream: str | None = None, from_seq: int = 0) -> Iterator[StoredRecord]:
+        """Yield records by (stream, seq), of one stream or of all, from `from_seq` on in each; lazily, with flat memory."""
+
+    def heads(self) -> list[Head]:
+        """Return the head of every stream that holds a record, as the store keeps it, by stream."""
+
+    def find(self, record_id: str) -> StoredRecord | None:
+        """Return the record of that id."""
+
+    def checkpoints(self) -> list[StoredCheckpoint]:
+        """Return the stored checkpoints by (origin, size)."""
+
+    def put_checkpoint(self, origin: str, size: int, root: str, note: bytes, at: int) -> None:
+        """Keep a signed checkpoint; the same (origin, size) again changes nothing. Not inside a `snapshot`."""
+
+
+__all__ = ["AuditLog", "Head", "Sealed", "StoredCheckpoint", "StoredRecord"]
