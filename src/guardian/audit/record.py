@@ -12,10 +12,10 @@ and `hash` is sha256(0x00 || bytes), the leaf hash of RFC 9162 section 2.1.1: on
 
 from __future__ import annotations
 
-import hashlib
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from guardian.audit.leaf import FIRST_PREV, RECORD_BYTES_MAX, RECORD_VERSION, Head, Sealed, leaf_hash
 from guardian.canonical import canonical
 from guardian.errors import GuardianError
 from guardian.units import format_time
@@ -23,12 +23,10 @@ from guardian.units import format_time
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RECORD_VERSION: Final = 1
-RECORD_BYTES_MAX: Final = 16 << 20  # Beyond it a record is refused, and with it the transaction that wanted it.
+__all__ = ["FIRST_PREV", "RECORD_BYTES_MAX", "RECORD_VERSION", "Head", "RecordRefusedError", "Sealed", "seal"]
+
 SEQ_MAX: Final = (1 << 53) - 1  # The greatest integer that RFC 8785 writes exactly.
 NAME_LENGTH_MAX: Final = 256  # Of stream, id, kind and model, in characters.
-FIRST_PREV: Final = "0" * 64  # The `prev` of sequence 0.
-LEAF_PREFIX: Final = b"\x00"  # RFC 9162: keeps a leaf from being taken for a node.
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _STREAM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)*")
@@ -38,42 +36,6 @@ class RecordRefusedError(GuardianError):
     """A record breaks a bound or a rule of the audit log and is not sealed."""
 
     code = "audit.record.refused"
-
-
-class Sealed(NamedTuple):
-    """An audit record as it is stored: its columns, and the bytes that say all of them again.
-
-    A tuple, because a verifier reads millions of them.
-
-    Attributes:
-        stream: `decisions/<model>`, `intake/<partition>`, `explanations/<model>` or `control`.
-        seq: From 0, gapless in its stream.
-        id: Unique in the log.
-        kind: What the record says, e.g. `verdicts`.
-        model: The model it is about, or empty.
-        recorded_at: Wall clock, UTC milliseconds. The bytes hold it as RFC 3339.
-        body_bytes: The canonical bytes of the whole record, not of its body alone.
-        prev: `hash` of the record before, hex; 64 zeros for the first.
-        hash: sha256(0x00 || body_bytes), hex.
-    """
-
-    stream: str
-    seq: int
-    id: str
-    kind: str
-    model: str
-    recorded_at: int
-    body_bytes: bytes
-    prev: str
-    hash: str
-
-
-class Head(NamedTuple):
-    """Where a stream ends: how many records it holds and the hash of the last one."""
-
-    stream: str
-    size: int
-    hash: str
 
 
 def seal(  # noqa: PLR0913  # the eight fields of a record
@@ -123,12 +85,7 @@ def seal(  # noqa: PLR0913  # the eight fields of a record
             f"record {id} of {stream} has {len(data)} bytes, more than {RECORD_BYTES_MAX}",
             hint="split what it says over several records",
         )
-    return Sealed(stream, seq, id, kind, model, recorded_at_ms, data, prev_hash, record_hash(data))
-
-
-def record_hash(data: bytes) -> str:
-    """Return the leaf hash of a record's canonical bytes, hex."""
-    return hashlib.sha256(LEAF_PREFIX + data).hexdigest()
+    return Sealed(stream, seq, id, kind, model, recorded_at_ms, data, prev_hash, leaf_hash(data).hex())
 
 
 def _check_place(stream: str, seq: int, prev_hash: str) -> None:
