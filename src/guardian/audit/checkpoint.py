@@ -6,27 +6,31 @@
 
     — guardian/<log id> <base64 of key id and Ed25519 signature>
 
-A checkpoint file is the notes of all streams, one after another, with an empty line between them. Kept where nobody who
-can write the database can, it fixes everything up to its sizes: see `verify`.
+A checkpoint file is the notes of all streams, one after another, with an empty line between them. Kept where
+nobody who can write the database can, it fixes everything up to its sizes: see `verify`.
 
-Takes: heads and keys. Gives: bytes, and what bytes say once their signature was checked. Never: touches a file.
+Takes: heads and keys. Gives: bytes, and what bytes say once their signature was checked. Never: touches a
+file.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from guardian.audit.signing import PublicKey, SigningKey
+from guardian.audit.signing import strict_base64
 from guardian.errors import GuardianError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NOTE_BYTES_MAX: Final = 128 << 10  # Room for the 16 signatures that the specification demands, post-quantum ones too.
+    from guardian.audit.signing import PublicKey, SigningKey
+
+NOTE_BYTES_MAX: Final = (
+    128 << 10
+)  # Room for the 16 signatures that the specification demands, post-quantum ones too.
 CHECKPOINT_BYTES_MAX: Final = 16 << 20  # Of a whole file; beyond it the file is refused.
 SIGNATURES_MAX: Final = 100
 ROOT_BYTES: Final = 32
@@ -82,10 +86,10 @@ class Checkpoint:
     root: bytes
 
     def text(self) -> str:
-        """Return the text that is signed.
+        r"""Return the text that is signed.
 
         >>> Checkpoint("guardian/x/control", 0, bytes(32)).text()
-        'guardian/x/control\\n0\\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\\n'
+        'guardian/x/control\n0\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n'
         """
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
@@ -158,7 +162,7 @@ def parse_note(data: bytes) -> Note:
         raise _malformed("it is no UTF-8") from error
     text, cut, signed = whole.partition("\n\n")
     lines = text.split("\n")
-    if not cut or len(lines) != 3 or any(ord(c) < 0x20 and c != "\n" for c in whole):  # noqa: PLR2004
+    if not cut or len(lines) != 3 or any(ord(c) < 0x20 and c != "\n" for c in whole):
         raise _malformed("a note is origin, size and root, an empty line, and signatures")
     return Note(_parse_text(*lines), _parse_signatures(signed))
 
@@ -171,26 +175,26 @@ def opened(note: Note, key: PublicKey) -> Checkpoint:
     """
     ours = [line for line in note.signatures if (line.name, line.key_id) == (key.name, key.id)]
     if not ours:
-        names = ", ".join(f"{line.name}+{line.key_id.hex()}" for line in note.signatures[:3])
+        names = ", ".join(f"{line.name!r}+{line.key_id.hex()}" for line in note.signatures[:3])
         raise UnknownKeyError(
-            f"{note.checkpoint.origin} is signed by {names}, not by {key.name}+{key.id.hex()}",
-            hint="pass the public key of the log that made it; if that is the one, the checkpoint is a forgery",
+            f"{note.checkpoint.origin!r} is signed by {names}, not by {key.name}+{key.id.hex()}",
+            hint="pass the public key of the log that made it; if this is it, the checkpoint is a forgery",
         )
     text = note.checkpoint.text().encode()
     if not all(key.verifies(line.value, text) for line in ours):
         raise BadSignatureError(
-            f"the signature under {note.checkpoint.origin} at size {note.checkpoint.size} does not hold",
+            f"the signature under {note.checkpoint.origin!r} at size {note.checkpoint.size} does not hold",
             hint="the checkpoint was changed or forged: take it from where it is kept again",
         )
     if stream_of(note.checkpoint.origin, key.name) is None:
         raise OtherOriginError(
-            f"{note.checkpoint.origin} is no stream of {key.name}", hint="pass a checkpoint of this log"
+            f"{note.checkpoint.origin!r} is no stream of {key.name}", hint="pass a checkpoint of this log"
         )
     return note.checkpoint
 
 
 def _parse_text(origin: str, size: str, root: str) -> Checkpoint:
-    digest = _decoded(root)
+    digest = strict_base64(root)
     if not origin or not _SIZE.fullmatch(size) or len(digest) != ROOT_BYTES:
         raise _malformed(f"{origin[:80]!r}, {size[:20]!r}, {root[:44]!r} are no origin, size and root")
     return Checkpoint(origin, int(size), digest)
@@ -203,21 +207,14 @@ def _parse_signatures(text: str) -> tuple[Signature, ...]:
     out = []
     for line in lines:
         match = _SIGNATURE.fullmatch(line)
-        value = _decoded(match[2]) if match else b""
+        value = strict_base64(match[2]) if match else b""
         if not match or len(value) <= KEY_ID_BYTES:
             raise _malformed(f"{line[:80]!r} is no signature line")
         out.append(Signature(match[1], value[:KEY_ID_BYTES], value[KEY_ID_BYTES:]))
     return tuple(out)
 
 
-def _decoded(text: str) -> bytes:
-    """Return the bytes of canonical base64, or nothing: one value has one spelling, or a flipped bit could hide."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return b""
-    return data if base64.b64encode(data).decode() == text else b""
-
-
 def _malformed(what: str) -> MalformedCheckpointError:
-    return MalformedCheckpointError(f"this is no checkpoint: {what}", hint="pass the file as guardian wrote it")
+    return MalformedCheckpointError(
+        f"this is no checkpoint: {what}", hint="pass the file as guardian wrote it"
+    )

@@ -1,6 +1,7 @@
 """What a store keeps of one audit record, and the hash that makes it a leaf.
 
-Takes and gives plain values. Standard library only: the verifier, which an auditor may run alone, starts here.
+Takes and gives plain values. Standard library only: the verifier, which an auditor may run alone, starts
+here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import hashlib
 from typing import Final, NamedTuple
 
 RECORD_VERSION: Final = 1
-RECORD_BYTES_MAX: Final = 16 << 20  # Beyond it a record is refused, and with it the transaction that wanted it.
+RECORD_BYTES_MAX: Final = (
+    16 << 20
+)  # Beyond it a record is refused, and with it the transaction that wanted it.
 FIRST_PREV: Final = "0" * 64  # The `prev` of sequence 0.
 LEAF_PREFIX: Final = b"\x00"  # RFC 9162: keeps a leaf from being taken for a node.
 

@@ -1,7 +1,7 @@
 """Inclusion and consistency proofs, made as RFC 9162 sections 2.1.3.1 and 2.1.4.1 define them.
 
-Takes: a tree's leaf hashes. Gives: the nodes of a proof, in the order of the RFC. `verify_proofs` checks them and shares
-no code with this module.
+Takes: a tree's leaf hashes. Gives: the nodes of a proof, in the order of the RFC. `verify_proofs` checks
+them and shares no code with this module.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """One audit record: what it says, as canonical bytes, and its place in the hash chain of its stream.
 
-Takes: a stream, a place in it and a JSON body. Gives: a `Sealed` record, which is what a store keeps, column by column.
-Never: reads a clock, keeps state, or re-serialises what was sealed.
+Takes: a stream, a place in it and a JSON body. Gives: a `Sealed` record, which is what a store keeps, column
+by column. Never: reads a clock, keeps state, or re-serialises what was sealed.
 
 The bytes are RFC 8785 of
 
     {"v": 1, "stream", "seq", "id", "kind", "model", "recorded_at", "prev", "body"}
 
-and `hash` is sha256(0x00 || bytes), the leaf hash of RFC 9162 section 2.1.1: one hash serves the chain and the tree.
+and `hash` is sha256(0x00 || bytes), the leaf hash of RFC 9162 section 2.1.1: one hash serves the chain and
+the tree.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def seal(  # noqa: PLR0913  # the eight fields of a record
 ) -> Sealed:
     """Return the record at `seq` of `stream`, after the record whose hash is `prev_hash`.
 
-    Raises RecordRefusedError when a name, the place or the size is out of bounds, or when `body` is no JSON value.
+    Raises RecordRefusedError when a name, the place or the size is out of bounds, or when `body` is no JSON
+    value.
 
     >>> first = seal("control", 0, FIRST_PREV, "activation", "a1", "", 0, {"n": 1.0})
     >>> first.body_bytes[:32], first.hash[:16]
@@ -97,7 +99,7 @@ def _check_place(stream: str, seq: int, prev_hash: str) -> None:
     if not 0 <= seq <= SEQ_MAX or not _HASH.fullmatch(prev_hash) or (seq == 0) != (prev_hash == FIRST_PREV):
         raise RecordRefusedError(
             f"sequence {seq} after hash {prev_hash[:64]!r} is no place in {stream}",
-            hint="pass the sequence after the stored head, and the head's hash; 0 and 64 zeros for the first record",
+            hint="pass the stored head's size and hash; 0 and 64 zeros for the first record",
         )
 
 

@@ -1,7 +1,7 @@
 """The Ed25519 keys that sign checkpoints, in the text form of C2SP signed notes.
 
-Takes: key bytes, PEM, or the public text `name+hash+base64`. Gives: keys. Never: makes randomness (a seed is passed in),
-touches a file.
+Takes: key bytes, PEM, or the public text `name+hash+base64`. Gives: keys. Never: makes randomness (a seed is
+passed in), touches a file.
 
 A key belongs to one log and is named for it, `guardian/<log id>`; its 4-byte id is
 sha256(name || 0x0A || 0x01 || public key)[:4] (C2SP signed-note).
@@ -66,8 +66,10 @@ class PublicKey:
     raw: bytes
 
     def __post_init__(self) -> None:
-        if not _KEY_NAME.fullmatch(self.name) or len(self.raw) != 32:  # noqa: PLR2004  # RFC 8032
-            raise KeyRefusedError(f"{self.name!r} with {len(self.raw)} bytes is no Ed25519 key", hint="make a new key")
+        if not _KEY_NAME.fullmatch(self.name) or len(self.raw) != 32:  # RFC 8032
+            raise KeyRefusedError(
+                f"{self.name!r} with {len(self.raw)} bytes is no Ed25519 key", hint="make a new key"
+            )
 
     @property
     def id(self) -> bytes:
@@ -105,7 +107,9 @@ class SigningKey:
 def private_pem(seed: bytes) -> bytes:
     """Return the PKCS #8 PEM of the Ed25519 key whose secret is `seed`, 32 bytes of true randomness."""
     if len(seed) != SEED_BYTES:
-        raise KeyRefusedError(f"a seed of {len(seed)} bytes makes no key", hint=f"pass {SEED_BYTES} random bytes")
+        raise KeyRefusedError(
+            f"a seed of {len(seed)} bytes makes no key", hint=f"pass {SEED_BYTES} random bytes"
+        )
     key = Ed25519PrivateKey.from_private_bytes(seed)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -116,7 +120,9 @@ def load_signing_key(pem: bytes, name: str) -> SigningKey:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
         # What the library says may quote the key's bytes; it stays out of the message.
-        raise KeyRefusedError("the private key is no unencrypted PEM", hint="restore it or make a new key") from error
+        raise KeyRefusedError(
+            "the private key is no unencrypted PEM", hint="restore it or make a new key"
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyRefusedError("the private key is not of type Ed25519", hint="make one with guardian init")
     signing = SigningKey(name, key)
@@ -131,19 +137,26 @@ def parse_public_key(text: str) -> PublicKey:
     'guardian/x'
     """
     match = _PUBLIC.fullmatch(text)
-    raw = _decoded(match[3]) if match else b""
+    raw = strict_base64(match[3]) if match else b""
     if not match or raw[:1] != ED25519 or len(raw) != 1 + SEED_BYTES:
-        raise KeyRefusedError("this is no public key of a signed note", hint="pass one line: name+hash+base64, Ed25519")
+        raise KeyRefusedError(
+            "this is no public key of a signed note", hint="pass one line: name+hash+base64, Ed25519"
+        )
     key = PublicKey(match[1], raw[1:])
     if key.id.hex() != match[2]:
         raise KeyRefusedError(
-            f"the hash {match[2]} is not that of this key, {key.id.hex()}", hint="take the key from its source again"
+            f"the hash {match[2]} is not that of this key, {key.id.hex()}",
+            hint="take the key from its source again",
         )
     return key
 
 
-def _decoded(text: str) -> bytes:
-    """Return the bytes of canonical base64, or nothing."""
+def strict_base64(text: str) -> bytes:
+    """Return the bytes of canonical base64, or nothing; a second spelling of one value could hide a flipped bit.
+
+    >>> strict_base64("AA=="), strict_base64("AB==")
+    (b'\\x00', b'')
+    """
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -1,6 +1,7 @@
 """The Merkle tree over a stream's leaf hashes (RFC 9162 section 2.1), grown one leaf at a time.
 
-Takes: leaf hashes, 32 bytes each, in order. Gives: roots. Never: holds more than one hash for each bit of the size.
+Takes: leaf hashes, 32 bytes each, in order. Gives: roots. Never: holds more than one hash for each bit of
+the size.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 class CompactRange:
     """The roots of the perfect subtrees that a growing tree is made of, widest first.
 
-    A tree of n leaves needs as many of them as n has bits set, so the root of a million records costs 20 hashes
-    of memory and one node hash a leaf.
+    A tree of n leaves needs as many of them as n has bits set, so the root of a million records costs 20
+    hashes of memory and one node hash a leaf.
 
     >>> tree = CompactRange()
     >>> tree.append(bytes(32)); tree.append(bytes(32))

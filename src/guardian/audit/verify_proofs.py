@@ -1,10 +1,10 @@
 """Whether a proof holds: the algorithms of RFC 9162 sections 2.1.3.2 and 2.1.4.2, step by step.
 
-Takes: sizes, roots and proof nodes that anybody may have made. Gives: True or False, never an exception for wrong bytes.
-Shares no code with `tree` and `proofs`, so that one mistake cannot hide in both.
+Takes: sizes, roots and proof nodes that anybody may have made. Gives: True or False, never an exception for
+wrong bytes. Shares no code with `tree` and `proofs`, so that one mistake cannot hide in both.
 
-A size is only as good as the signature over it: some neighbouring sizes have trees of the same shape, so take size and
-root from one verified checkpoint.
+A size is only as good as the signature over it: some neighbouring sizes have trees of the same shape, so
+take size and root from one verified checkpoint.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HASH_BYTES = 32
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
-    """Return whether `proof` shows that leaf hash `leaf` stands at `index` of the tree of `size` leaves under `root`."""
+    """Return whether `proof` shows that leaf hash `leaf` stands at `index` of `size` leaves under `root`."""
     if not (0 <= index < size and _all_hashes(leaf, root, *proof)):
         return False
     fn, sn = index, size - 1
@@ -41,7 +41,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 def verify_consistency(
     first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]
 ) -> bool:
-    """Return whether `proof` shows that the tree of `first` leaves is a prefix of the tree of `second` leaves.
+    """Return whether `proof` shows that the tree of `first` leaves is a prefix of that of `second` leaves.
 
     An empty tree is a prefix of every tree, and a tree of itself; both by an empty proof.
     """

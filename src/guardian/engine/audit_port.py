@@ -5,13 +5,13 @@ Streams are ordered by their name's code points, records by sequence, whatever t
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from guardian.audit.record import Head, Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 StoredRecord = Sealed
 """A record exactly as the store holds it: whatever somebody may have made of its columns, unrepaired."""
@@ -45,7 +45,7 @@ class AuditLog(Protocol):
         """Return the id that this log was given when its database was made: 1 to 64 of a-z, 0-9 and -."""
 
     def rows(self, stream: str | None = None, from_seq: int = 0) -> Iterator[StoredRecord]:
-        """Yield records by (stream, seq), of one stream or of all, from `from_seq` on in each; lazily, with flat memory."""
+        """Yield records by (stream, seq), of one stream or all, from `from_seq` on in each; lazily."""
 
     def heads(self) -> list[Head]:
         """Return the head of every stream that holds a record, as the store keeps it, by stream."""
@@ -57,7 +57,7 @@ class AuditLog(Protocol):
         """Return the stored checkpoints by (origin, size)."""
 
     def put_checkpoint(self, origin: str, size: int, root: str, note: bytes, at: int) -> None:
-        """Keep a signed checkpoint; the same (origin, size) again changes nothing. Not inside a `snapshot`."""
+        """Keep a signed checkpoint; the same (origin, size) again changes nothing. Not inside `snapshot`."""
 
 
 __all__ = ["AuditLog", "Head", "Sealed", "StoredCheckpoint", "StoredRecord"]
