@@ -1,9 +1,9 @@
-"""Counts from raw rows, cell by cell in plain code: what tests of metrics stand on, and the oracle of the counting code.
+"""Counts from raw rows in plain code: what tests of metrics stand on, and the oracle of the counting code.
 
-Slow on purpose and written apart from the counting code, from catalog.layout's table alone. What that table leaves open and
-this module settles: class axes (predicted and true) are in the order of `Parameters.classes`, so the positive class of a binary
-model lies at `Parameters.positive`; a prediction of a class outside the reference is never right; rows without a score add
-nothing to sums of scores.
+Slow on purpose and written apart from the counting code, from catalog.layout's table alone. What that table
+leaves open and this module settles: class axes (predicted and true) are in the order of `Parameters.classes`,
+so the positive class of a binary model lies at `Parameters.positive`; a prediction of a class outside the
+reference is never right; rows without a score add nothing to sums of scores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from guardian.catalog.layout import Space, layout_of, segment_name
-from guardian.catalog.parameters import SCORE_BINS, CategoricalColumn, Column, NumericColumn, Parameters, canonical_key
+from guardian.catalog.parameters import (
+    SCORE_BINS,
+    CategoricalColumn,
+    Column,
+    NumericColumn,
+    Parameters,
+    canonical_key,
+)
 from guardian.units import FIXED_POINT
 
 if TYPE_CHECKING:
@@ -74,26 +81,36 @@ def counts_from_rows(
 
     Args:
         parameters: What to count by.
-        columns: Values by column name, each as long as `prediction`; a column left out is missing in every row.
+        columns: Values by column name, each as long as `prediction`; a column left out is missing in every
+            row.
         prediction: What the model said; a class of binary models must be one of the two.
         score: Probability of the positive (binary) or predicted (multiclass) class.
         label: The truth.
         delay_panes: Panes between prediction and label, 0 to the horizon; where absent 0.
 
-    Raises ValueError for a prediction or label that is no class of a binary model, IndexError for a delay beyond the horizon.
+    Raises ValueError for a prediction or label that is no class of a binary model, IndexError for a delay
+    beyond the horizon.
 
     >>> from guardian.catalog.parameters import CategoricalColumn
     >>> sex = CategoricalColumn("sex", ("1", "2"))
     >>> p = Parameters("binary_classification", (sex,), ("0", "1"), 1, None, (("sex",),), horizon_panes=3)
-    >>> counts = counts_from_rows(p, {"sex": [1, 2, 2, 9]}, [1, 1, 0, 0], [0.9, 0.6, 0.2, None], [1, 0, None, 0], [2, 3, None, 0])
+    >>> said, score = [1, 1, 0, 0], [0.9, 0.6, 0.2, None]
+    >>> truth, delay = [1, 0, None, 0], [2, 3, None, 0]
+    >>> counts = counts_from_rows(p, {"sex": [1, 2, 2, 9]}, said, score, truth, delay)
     >>> counts.part("column/sex").tolist(), counts.labelled, counts.part("delay/").tolist()
     ([1, 2, 1, 0], 3, [1, 0, 1, 1])
     >>> counts.part("labels/sex")[1, 1, 60].tolist()
     [1, 0]
     """
     layout = layout_of(parameters)
-    parts = {part.name: np.zeros(part.shape, np.int64) for space in (layout.inputs, layout.labels) for part in space.parts}
-    rows = [_row(parameters, i, columns, prediction, score, label, delay_panes) for i in range(len(prediction))]
+    parts = {
+        part.name: np.zeros(part.shape, np.int64)
+        for space in (layout.inputs, layout.labels)
+        for part in space.parts
+    }
+    rows = [
+        _row(parameters, i, columns, prediction, score, label, delay_panes) for i in range(len(prediction))
+    ]
     for row in rows:
         for name, cell in row.cells.items():
             parts[f"column/{name}"][cell] += 1
@@ -144,7 +161,13 @@ def _plain(value: Any) -> Any:
 def _cell(column: Column, value: Any) -> int:
     if isinstance(column, CategoricalColumn):
         key = canonical_key(_plain(value)) if not _missing(value) else None
-        return len(column.keys) + 1 if key is None else column.keys.index(key) if key in column.keys else len(column.keys)
+        return (
+            len(column.keys) + 1
+            if key is None
+            else column.keys.index(key)
+            if key in column.keys
+            else len(column.keys)
+        )
     return _numeric_cell(column, value)
 
 
@@ -177,13 +200,17 @@ def _square(fixed: int) -> int:
     return (fixed * fixed + FIXED_POINT // 2) >> 20
 
 
-def _count(parameters: Parameters, row: _Row, segment: tuple[str, ...], parts: dict[str, NDArray[np.int64]]) -> None:
+def _count(
+    parameters: Parameters, row: _Row, segment: tuple[str, ...], parts: dict[str, NDArray[np.int64]]
+) -> None:
     """Add one row to the parts of one segment."""
     name, group = segment_name(segment), 0
     for column in parameters.population(segment):
         group = group * column.cells + row.cells[column.name]
     cell = _score_cell(row.score)
-    parts[f"outcome/{name}"][(group, row.predicted) if parameters.prediction else (group, row.predicted, cell)] += 1
+    parts[f"outcome/{name}"][
+        (group, row.predicted) if parameters.prediction else (group, row.predicted, cell)
+    ] += 1
     if row.true is None:
         return
     match parameters.task:

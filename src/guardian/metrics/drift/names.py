@@ -1,4 +1,4 @@
-"""The registry's entries of the family `drift`. All compare with the reference, over the cells of metrics.cells."""
+"""The registry's entries of the family `drift`. All compare with the reference."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ METRICS: Final = (
         reads=("column",),
         better="lower",
         reading=(
-            "The Jensen-Shannon distance from the reference is {value}: 0 is none, 0.833 is nothing in common; "
-            "0.112 and 0.158 stand for a population stability index of 0.1 and 0.2."
+            "The Jensen-Shannon distance from the reference is {value}: 0 is none, 0.833 is nothing "
+            "in common; 0.112 and 0.158 stand for a population stability index of 0.1 and 0.2."
         ),
         needs_reference=True,
     ),
@@ -47,7 +47,10 @@ METRICS: Final = (
         of="columns",
         reads=("column",),
         better="lower",
-        reading="At some value the share of rows below it differs from the reference's by {value}. Numeric columns only.",
+        reading=(
+            "At some value the share of rows below it differs from the reference's by {value}. "
+            "Numeric columns only."
+        ),
         needs_reference=True,
     ),
     Metric(
@@ -87,8 +90,9 @@ METRICS: Final = (
         reads=("column",),
         better="lower",
         reading=(
-            "The chi-squared divergence (phi squared) from the reference is {value}: Pearson's statistic a row, "
-            "close to the population stability index where drift is small. For reports; rule on drift.psi."
+            "The chi-squared divergence (phi squared) from the reference is {value}: Pearson's statistic "
+            "a row, close to the population stability index where drift is small. "
+            "For reports; rule on drift.psi."
         ),
         needs_reference=True,
     ),
