@@ -1,0 +1,1 @@
+"""The SQL database: tables, transactions and migrations. Everything that speaks SQL is in this package."""

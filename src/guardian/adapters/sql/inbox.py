@@ -1,0 +1,110 @@
+"""The embedded engine's log: a table whose rows hold consecutive events.
+
+A row's payload is one byte of encoding, then the events' lengths and the events one after the other.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import func, insert, select
+
+from guardian.adapters.sql.tables import table
+from guardian.engine.ports import Delivery
+from guardian.errors import InvalidStateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from guardian.adapters.sql.database import Database
+
+ROW_EVENTS_MAX: Final = 10_000  # A longer append becomes several rows.
+ROW_BYTES_MAX: Final = 16 << 20
+COMPRESSED: Final = b"\x01"
+LEVEL: Final = 1  # Of zlib.
+
+
+class SqlInbox:
+    """`engine.ports.Log` in the database itself."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, first_offset: int, limit: int) -> list[Delivery]:
+        """Return deliveries from `first_offset` on: whole rows until `limit` events are reached."""
+        inbox = table("inbox")
+        out: list[Delivery] = []
+        with self._database.reading() as connection:
+            holding = select(func.max(inbox.c.first_offset)).where(inbox.c.first_offset <= first_offset)
+            start = connection.execute(holding).scalar()
+            query = select(inbox).where(inbox.c.first_offset >= (start or 0)).order_by(inbox.c.first_offset)
+            with connection.execution_options(yield_per=1).execute(query) as rows:
+                for row in rows:
+                    skip = max(0, first_offset - row.first_offset)
+                    if skip >= row.count:
+                        continue
+                    events = decode(row.payload)[skip:]
+                    out.append(Delivery(row.first_offset + skip, events, row.received_at))
+                    limit -= len(events)
+                    if limit <= 0:
+                        break
+        return out
+
+    def end(self) -> int:
+        """Return the offset that the next event will get."""
+        with self._database.reading() as connection:
+            return _end(connection)
+
+    def append(self, events: Sequence[bytes], received_at: int) -> int:
+        """Take events in, in one transaction; return the first one's offset."""
+        rows = [{"count": len(part), "payload": encode(part), "received_at": received_at} for part in _parts(events)]
+        with self._database.writing() as connection:
+            first = offset = _end(connection)
+            for row in rows:
+                row["first_offset"] = offset
+                offset += int(row["count"])
+            if rows:
+                connection.execute(insert(table("inbox")), rows)
+        return first
+
+
+def encode(events: Sequence[bytes]) -> bytes:
+    """Return the payload of a row.
+
+    >>> decode(encode([b"one", b"", b"three"]))
+    [b'one', b'', b'three']
+    """
+    lengths = struct.pack(f"<I{len(events)}I", len(events), *map(len, events))
+    return COMPRESSED + zlib.compress(b"".join((lengths, *events)), LEVEL)
+
+
+def decode(payload: bytes) -> list[bytes]:
+    """Return the events of a row. Raises InvalidStateError."""
+    if payload[:1] != COMPRESSED:
+        raise InvalidStateError(f"an inbox row has encoding {payload[:1]!r}", hint="read it with the version that wrote it")
+    data = zlib.decompress(memoryview(payload)[1:])
+    (count,) = struct.unpack_from("<I", data)
+    lengths = struct.unpack_from(f"<{count}I", data, 4)
+    return [data[start:end] for start, end in pairwise(accumulate(lengths, initial=4 + 4 * count))]
+
+
+def _parts(events: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    start = size = 0
+    for at, event in enumerate(events):
+        if at > start and (at - start >= ROW_EVENTS_MAX or size + len(event) > ROW_BYTES_MAX):
+            yield events[start:at]
+            start, size = at, 0
+        size += len(event)
+    if start < len(events):
+        yield events[start:]
+
+
+def _end(connection: Connection) -> int:
+    inbox = table("inbox")
+    last = select(inbox.c.first_offset + inbox.c.count).order_by(inbox.c.first_offset.desc()).limit(1)
+    return connection.execute(last).scalar() or 0

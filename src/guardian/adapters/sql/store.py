@@ -1,0 +1,174 @@
+"""`engine.ports.Store` and `engine.lease` on one SQL database."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, update
+
+from guardian.adapters.sql.dialect import insert_new
+from guardian.adapters.sql.tables import table
+from guardian.adapters.sql.transaction import SqlTransaction, ensure_partition
+from guardian.effects import Fates, PaneWrite, RunWrite, StateWrite
+from guardian.engine.outbox import OutboxRow
+from guardian.engine.ports import Claim, Positioned, StoredState
+from guardian.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Table
+
+    from guardian.adapters.sql.database import Database
+    from guardian.engine.ports import Partition
+
+OUTBOX_PAGE = 1_000  # Rows read at once by whoever follows a topic.
+
+
+class SqlStore:
+    """The one SQL database as an engine sees it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @contextmanager
+    def begin(self) -> Iterator[SqlTransaction]:
+        """Open a write transaction; commit on a clean exit, roll back on any exception."""
+        with self.database.writing() as connection:
+            yield SqlTransaction(connection)
+
+    def claim(self, partition: Partition, owner: str) -> Claim:
+        """Take a partition over: raise its epoch, so that whoever held it is fenced."""
+        state = table("partition_state")
+        own = _own(state, partition)
+        with self.database.writing() as connection:
+            ensure_partition(connection, partition)
+            connection.execute(update(state).where(*own).values(epoch=state.c.epoch + 1, owner=owner))
+            row = connection.execute(select(state.c.epoch, state.c.next_offset, state.c.catalog).where(*own)).one()
+        return Claim(partition, row.epoch, row.next_offset, row.catalog)
+
+    def load(self, partition: Partition) -> StoredState:
+        """Return the stored state of a partition, all of it from one state of the database."""
+        with self.database.reading() as connection:
+            blobs = _rows(connection, "state_blob", partition, "model", "name", "blob")
+            panes = _rows(connection, "pane", partition, "model", "version", "start", "space", "parameters", "blob")
+            runs = _rows(connection, "ledger_run", partition, "model", "run", "kind", "version", "rows", "blob")
+            counts = _rows(connection, "fate", partition, "model", "pane", "counter", "n")
+            fates: dict[tuple[str, int], dict[str, int]] = {}
+            for model, pane, counter, n in counts:
+                fates.setdefault((model, pane), {})[counter] = n
+            return StoredState(
+                states=[StateWrite(*row) for row in blobs],
+                panes=[PaneWrite(*row) for row in panes],
+                runs=[RunWrite(*row) for row in runs],
+                fates=[Fates(model, pane, own) for (model, pane), own in fates.items()],
+            )
+
+    def positioned(self, partition: Partition, *, kind: str | None = None, after_seq: int = 0) -> Iterator[Positioned]:
+        """Return positioned records in order of seq."""
+        rows = table("positioned")
+        wanted = [*_own(rows, partition), rows.c.seq > after_seq]
+        if kind is not None:
+            wanted.append(rows.c.kind == kind)
+        columns = (rows.c.seq, rows.c.kind, rows.c.offset, rows.c.body)
+        with self.database.reading() as connection:
+            found = connection.execute(select(*columns).where(*wanted).order_by(rows.c.seq)).all()
+        return (Positioned(seq, of_kind, offset, json.loads(body)) for seq, of_kind, offset, body in found)
+
+    def artifact(self, digest: str) -> bytes:
+        """Return stored bytes. Raises NotFoundError."""
+        artifacts = table("artifact")
+        with self.database.reading() as connection:
+            data = connection.execute(select(artifacts.c.data).where(artifacts.c.digest == digest)).scalar()
+        if data is None:
+            raise NotFoundError(f"nothing is stored under {digest}", hint="check the digest and the home directory")
+        return zlib.decompress(data)
+
+    def outbox(self, topic: str, after_seq: int = 0, limit: int = OUTBOX_PAGE) -> list[OutboxRow]:
+        """Return announcements of a topic after a sequence, in order, at most `limit`."""
+        outbox = table("outbox")
+        columns = (
+            outbox.c.topic,
+            outbox.c.seq,
+            outbox.c.msg_id,
+            outbox.c.key,
+            outbox.c.value,
+            outbox.c.recorded_at,
+        )
+        page = select(*columns).where(outbox.c.topic == topic, outbox.c.seq > after_seq).order_by(outbox.c.seq).limit(limit)
+        with self.database.reading() as connection:
+            return [OutboxRow(*row) for row in connection.execute(page)]
+
+    def acquire(self, name: str, holder: str, ttl_ms: int, now: int) -> int | None:
+        """Take the lease until `now + ttl_ms` and return its new epoch; None while somebody else holds it."""
+        lease = table("lease")
+        with self.database.writing() as connection:
+            connection.execute(insert_new(connection, lease), {"name": name, "holder": "", "epoch": 0, "expires_at": 0})
+            row = connection.execute(select(lease).where(lease.c.name == name)).one()
+            if row.holder not in {"", holder} and row.expires_at > now:
+                return None
+            taken = {"holder": holder, "epoch": row.epoch + 1, "expires_at": now + ttl_ms}
+            connection.execute(update(lease).where(lease.c.name == name).values(**taken))
+        return int(row.epoch) + 1
+
+    def renew(self, name: str, holder: str, epoch: int, ttl_ms: int, now: int) -> bool:
+        """Hold on until `now + ttl_ms`; False when the lease of that epoch is lost or has run out."""
+        lease = table("lease")
+        held = (
+            lease.c.name == name,
+            lease.c.holder == holder,
+            lease.c.epoch == epoch,
+            lease.c.expires_at > now,
+        )
+        with self.database.writing() as connection:
+            return connection.execute(update(lease).where(*held).values(expires_at=now + ttl_ms)).rowcount == 1
+
+    def release(self, name: str, holder: str, epoch: int) -> None:
+        """Give the lease up; nothing happens when it is not held at that epoch."""
+        lease = table("lease")
+        held = (lease.c.name == name, lease.c.holder == holder, lease.c.epoch == epoch)
+        with self.database.writing() as connection:
+            connection.execute(update(lease).where(*held).values(holder="", expires_at=0))
+
+    def start_run(self, job: str, scheduled_for: int, started_at: int) -> bool:
+        """Take the run of `job` that was due at `scheduled_for`; False when somebody took it before."""
+        runs = table("job_run")
+        row = {"job": job, "scheduled_for": scheduled_for, "started_at": started_at}
+        with self.database.writing() as connection:
+            taken = select(runs.c.job).where(runs.c.job == job, runs.c.scheduled_for == scheduled_for)
+            if connection.execute(taken).first() is not None:
+                return False
+            connection.execute(insert(runs), row)
+        return True
+
+    def finish_run(self, job: str, scheduled_for: int, finished_at: int, outcome: str) -> None:
+        """Write down how it ended."""
+        runs = table("job_run")
+        own = (runs.c.job == job, runs.c.scheduled_for == scheduled_for)
+        with self.database.writing() as connection:
+            connection.execute(update(runs).where(*own).values(finished_at=finished_at, outcome=outcome))
+
+    def last_run(self, job: str) -> int | None:
+        """Return the greatest `scheduled_for` taken."""
+        runs = table("job_run")
+        newest = select(runs.c.scheduled_for).where(runs.c.job == job).order_by(runs.c.scheduled_for.desc()).limit(1)
+        with self.database.reading() as connection:
+            return connection.execute(newest).scalar()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
+
+
+def _own(rows: Table, partition: Partition) -> list[Any]:
+    return [rows.c.topic == partition.topic, rows.c.part == partition.number]
+
+
+def _rows(connection: Connection, name: str, partition: Partition, *columns: str) -> list[Any]:
+    rows = table(name)
+    # By primary key: what a process loads does not depend on what was written when.
+    query = select(*(rows.c[column] for column in columns)).where(*_own(rows, partition)).order_by(*rows.primary_key.columns)
+    return list(connection.execute(query))

@@ -1,0 +1,35 @@
+"""Who may do what there is only one of: leases with a fencing epoch, and runs that happen once.
+
+Wall-clock times are UTC milliseconds and are passed in. A lease's holder may lose it unawares; its epoch,
+checked in the transaction of the work itself, is what keeps a late holder out.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Leases(Protocol):
+    """Named leases. Epochs of one name only rise, over releases and restarts."""
+
+    def acquire(self, name: str, holder: str, ttl_ms: int, now: int) -> int | None:
+        """Take the lease until `now + ttl_ms` and return its new epoch; None while somebody else holds it."""
+
+    def renew(self, name: str, holder: str, epoch: int, ttl_ms: int, now: int) -> bool:
+        """Hold on until `now + ttl_ms`; False when the lease of that epoch is lost or has run out."""
+
+    def release(self, name: str, holder: str, epoch: int) -> None:
+        """Give the lease up; nothing happens when it is not held at that epoch."""
+
+
+class JobRuns(Protocol):
+    """Scheduled jobs: each run at most once, whoever tries."""
+
+    def start_run(self, job: str, scheduled_for: int, started_at: int) -> bool:
+        """Take the run of `job` that was due at `scheduled_for`; False when somebody took it before."""
+
+    def finish_run(self, job: str, scheduled_for: int, finished_at: int, outcome: str) -> None:
+        """Write down how it ended."""
+
+    def last_run(self, job: str) -> int | None:
+        """Return the greatest `scheduled_for` taken: where catching up starts."""
