@@ -56,10 +56,8 @@ class SqlAuditLog:
         """Yield records by (stream, seq), from `from_seq` on in each stream."""
         records = table("audit_record")
         with self._reading() as connection:
-            if stream is None:
-                streams = sorted(connection.execute(select(records.c.stream).distinct()).scalars())
-            else:
-                streams = [stream]
+            everyone = select(records.c.stream).distinct()
+            streams = [stream] if stream is not None else sorted(connection.execute(everyone).scalars())
             for name in streams:
                 query = _records().where(records.c.stream == name, records.c.seq >= from_seq).order_by(records.c.seq)
                 for row in connection.execute(query, execution_options={"yield_per": PAGE}):

@@ -62,14 +62,14 @@ class SqlInbox:
 
     def append(self, events: Sequence[bytes], received_at: int) -> int:
         """Take events in, in one transaction; return the first one's offset."""
-        rows = [{"count": len(part), "payload": encode(part), "received_at": received_at} for part in _parts(events)]
+        inbox = table("inbox")
+        rows = [(len(part), encode(part)) for part in _parts(events)]
         with self._database.writing() as connection:
             first = offset = _end(connection)
-            for row in rows:
-                row["first_offset"] = offset
-                offset += int(row["count"])
-            if rows:
-                connection.execute(insert(table("inbox")), rows)
+            for count, payload in rows:
+                row = {"first_offset": offset, "count": count, "payload": payload, "received_at": received_at}
+                connection.execute(insert(inbox), row)
+                offset += count
         return first
 
 
