@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from guardian.events.dead_letter import DeadLetter as DeadLetter  # noqa: TC001 - made two rooms below, named here too
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -91,31 +93,6 @@ class Fates:
     model: str
     pane: int
     counts: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An event that could not be counted, kept with its reason.
-
-    Attributes:
-        offset: Its offset in the partition.
-        reason: Public code, e.g. `not-json`.
-        detail: One sentence.
-        place: Where in the event, as a JSON path, e.g. `$.data.features.AGEP`.
-        model: The model named, or empty.
-        size: Bytes of the whole event.
-        sha256: Digest of the whole event.
-        sample: Its first bytes, bounded.
-    """
-
-    offset: int
-    reason: str
-    detail: str
-    place: str
-    model: str
-    size: int
-    sha256: str
-    sample: bytes
 
 
 @dataclass(frozen=True, slots=True)

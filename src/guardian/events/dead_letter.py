@@ -1,0 +1,67 @@
+"""An event that could not be counted, kept with its reason: nothing is dropped silently, and nothing is kept unbounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from guardian.canonical import digest
+
+if TYPE_CHECKING:
+    from guardian.events.reasons import Reason
+
+SAMPLE_BYTES_MAX: Final = 2_048  # Enough to see what a producer did wrong; the digest names the whole.
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that could not be counted, kept with its reason.
+
+    Attributes:
+        offset: Its offset in the partition.
+        reason: Public code, e.g. `not-json`.
+        detail: One sentence.
+        place: Where in the event, as a JSON path, e.g. `$.data.features.AGEP`.
+        model: The model named, or empty.
+        size: Bytes of the whole event.
+        sha256: Digest of the whole event.
+        sample: Its first bytes, bounded.
+    """
+
+    offset: int
+    reason: str
+    detail: str
+    place: str
+    model: str
+    size: int
+    sha256: str
+    sample: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with an event, before it is known which event of the log it is."""
+
+    reason: Reason
+    place: str
+    detail: str
+    model: str = ""
+
+
+def bury(event: bytes, offset: int, problem: Problem) -> DeadLetter:
+    """Return the dead letter of `event`.
+
+    >>> from guardian.events.reasons import Reason
+    >>> bury(b"{", 7, Problem(Reason.NOT_JSON, "$", "Input data was truncated.")).reason
+    'not-json'
+    """
+    return DeadLetter(
+        offset=offset,
+        reason=problem.reason.value,
+        detail=problem.detail,
+        place=problem.place,
+        model=problem.model,
+        size=len(event),
+        sha256=digest(event),
+        sample=bytes(event[:SAMPLE_BYTES_MAX]),
+    )

@@ -1,0 +1,15 @@
+"""The words of the CloudEvents 1.0 envelope as guardian reads and writes it, and its bounds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SPECVERSION: Final = "1.0"
+PREDICTION_TYPE: Final = "io.guardian.prediction.v1"
+LABEL_TYPE: Final = "io.guardian.label.v1"
+
+EVENT_BYTES_MAX: Final = 1 << 20  # A larger event becomes a dead letter undecoded: one event cannot exhaust memory.
+DEPTH_MAX: Final = 600  # Deeper nesting is refused by rule, so that no outcome depends on how much stack a process has left.
+ID_CHARS_MAX: Final = 512
+VERSION_CHARS_MAX: Final = 128
+TIME_MS_MAX: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z; the least is the epoch.

@@ -1,0 +1,28 @@
+"""Why an event was not counted. Public: dashboards, tests and `guardian get deadletters` match on these codes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Reasons of dead letters. All but the last three are found by decoding; those are counting's."""
+
+    NOT_JSON = "not-json"
+    TOO_LARGE = "too-large"
+    TOO_DEEP = "too-deep"
+    NOT_CLOUDEVENTS = "not-cloudevents"
+    UNKNOWN_SPECVERSION = "unknown-specversion"
+    UNKNOWN_TYPE = "unknown-type"
+    UNKNOWN_MODEL = "unknown-model"
+    MISSING_FIELD = "missing-field"
+    WRONG_TYPE = "wrong-type"
+    NOT_FINITE = "not-finite"
+    BAD_TIME = "bad-time"
+    TIME_OUT_OF_RANGE = "time-out-of-range"
+    SCORE_OUT_OF_RANGE = "score-out-of-range"
+    BAD_ID = "bad-id"
+    BAD_VERSION = "bad-version"
+    NOT_A_CLASS = "not-a-class"
+    VALUE_OUT_OF_RANGE = "value-out-of-range"
+    TOO_MANY_VERSIONS = "too-many-versions"
