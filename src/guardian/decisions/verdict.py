@@ -6,16 +6,17 @@ remembers, reads a clock. Decision rule: STATISTICS section 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from guardian.canonical import canonical, short_id
-from guardian.metrics.base import Measured, Subject, Undefined, Why
+from guardian.metrics.base import Subject, Undefined, Why
 from guardian.units import round_significant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from guardian.metrics.base import Measurement
     from guardian.policies.model import Condition, Require, Severity
 
@@ -57,6 +58,7 @@ def decide(measurement: Measurement, condition: Condition) -> tuple[Verdict, Rea
     condition. The threshold itself is on the wrong side for `>=` and `<=`, on the right side for `>` and `<`. An interval
     that is none (an end is no number, or the ends are crossed) is unknown, never compliant.
 
+    >>> from guardian.metrics.base import Measured
     >>> from guardian.policies.model import Condition
     >>> [decide(Measured(0.3, 900, low, 0.34), Condition(">", 0.2))[1].value for low in (0.28, 0.1)]
     ['interval-beyond-threshold', 'interval-straddles-threshold']
@@ -170,11 +172,22 @@ class VerdictRow:
         """Return the row's object in the `rows` of an audit record of kind `verdicts`."""
         key = self.key
         return {
-            "id": key.id, "rule": key.rule, "severity": key.severity, "metric": self.metric, "subject": key.subject.to_json(),
-            "revision": self.revision, "verdict": self.verdict.value, "reason": self.reason.value, "value": self.value,
+            "id": key.id,
+            "rule": key.rule,
+            "severity": key.severity,
+            "metric": self.metric,
+            "subject": key.subject.to_json(),
+            "revision": self.revision,
+            "verdict": self.verdict.value,
+            "reason": self.reason.value,
+            "value": self.value,
             "interval": None if self.low is None or self.high is None else [self.low, self.high],
-            "threshold": self.threshold.threshold, "condition": str(self.threshold), "n": self.n,
-            "detail": dict(self.detail), "evidence": self.evidence, "alert_id": self.alert_id,
+            "threshold": self.threshold.threshold,
+            "condition": str(self.threshold),
+            "n": self.n,
+            "detail": dict(self.detail),
+            "evidence": self.evidence,
+            "alert_id": self.alert_id,
         }
 
 
