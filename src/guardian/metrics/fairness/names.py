@@ -1,6 +1,7 @@
 """The fairness metrics by name: how differently groups of people are treated. Light: nothing here computes.
 
-Names and definitions are fairlearn's, so that values can be compared; intervals and the treatment of small groups are guardian's.
+Names and definitions are fairlearn's, so that values can be compared; intervals and the treatment of small
+groups are guardian's own.
 """
 
 from __future__ import annotations
@@ -102,8 +103,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         "accuracy_gap",
         "Accuracy gap",
         "labels",
-        "The model is right for one group more often than for another: the shares of right decisions differ "
-        "by {value}.",
+        "The model is right for one group more often than for another: the shares of right decisions differ by {value}.",
         tasks=CLASSES,
     ),
 )

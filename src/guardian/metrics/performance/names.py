@@ -15,9 +15,7 @@ CLASSES: Final[tuple[Task, ...]] = ("binary_classification", "multiclass_classif
 REGRESSION: Final[tuple[Task, ...]] = ("regression",)
 
 
-def _share(
-    what: str, title: str, reading: str, better: Literal["higher", "lower"], *, per_class: bool = False
-) -> Metric:
+def _share(what: str, title: str, reading: str, better: Literal["higher", "lower"], *, per_class: bool = False) -> Metric:
     return Metric(
         name=f"performance.{what}",
         title=title,
@@ -33,9 +31,7 @@ def _share(
     )
 
 
-def _binary(
-    what: str, title: str, reading: str, better: Literal["higher", "lower"], unit: str, high: float
-) -> Metric:
+def _binary(what: str, title: str, reading: str, better: Literal["higher", "lower"], unit: str, high: float) -> Metric:
     return Metric(
         name=f"performance.{what}",
         title=title,
@@ -107,8 +103,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     _share(
         "balanced_accuracy",
         "Balanced accuracy",
-        "Averaged over the true classes, however rare, the share {value} was recognised; "
-        "0.5 is a coin toss between two classes.",
+        "Averaged over the true classes, however rare, the share {value} was recognised; 0.5 is a coin toss between two classes.",
         "higher",
         per_class=True,
     ),
@@ -157,8 +152,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     _regression(
         "rmse",
         "Root mean squared error",
-        "A typical miss is {value}, in the label's own unit; large misses weigh more than in the mean "
-        "absolute error.",
+        "A typical miss is {value}, in the label's own unit; large misses weigh more than in the mean absolute error.",
         "lower",
         "label unit",
         (0.0, math.inf),
@@ -166,8 +160,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     _regression(
         "bias",
         "Bias",
-        "Predictions lie above the truth by {value} on average, in the label's own unit; below it where the "
-        "number is negative.",
+        "Predictions lie above the truth by {value} on average, in the label's own unit; below it where the number is negative.",
         "neither",
         "label unit",
         (-math.inf, math.inf),

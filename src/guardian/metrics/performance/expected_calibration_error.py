@@ -1,0 +1,61 @@
+"""Expected calibration error: how far scores are from the share of times that the event happens, averaged over rows.
+
+    raw = sum over the 100 score bins of (rows in the bin / n) * |share that happened - mid point|
+
+The raw value of a perfectly calibrated model is far from 0 (0.03 and more at n = 2,000), because chance alone
+separates shares from scores. So `value` is the raw one less the bias that chance can give; the interval
+reaches from there down and from the raw value up, which is conservative (coverage 0.97 to 1). `detail` holds
+`raw`. Multiclass: of the top score, right or wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from guardian.catalog.parameters import SCORE_BINS
+from guardian.metrics.base import Z95, Measured, Undefined, Why
+from guardian.metrics.intervals import absolute_sum
+from guardian.metrics.performance.cells import MIDS, score_histograms
+from guardian.units import round_significant
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from guardian.metrics.base import Counts, Measurement, Options, Subject
+
+
+def measure(live: Counts, reference: Counts | None, subject: Subject, options: Options) -> Measurement:
+    """Measure calibration over labelled rows with a score; Undefined: no-labels, no-score."""
+    found = _right_and_wrong(live, subject)
+    if isinstance(found, Undefined):
+        return found
+    right, wrong = found
+    rows = right + wrong
+    full = rows > 0
+    right, wrong, rows, mids = right[full], wrong[full], rows[full], MIDS[full]
+    n = int(rows.sum())
+    differences = right / rows - mids
+    smoothed = (right + 0.5) / (rows + 1)  # A bin that is all right or all wrong still has a spread.
+    sigmas = np.sqrt(smoothed * (1 - smoothed) / rows)
+    signs = np.sign(differences)
+    # The signed sum is a mean over rows of sign * (happened - mid point): its spread is the delta method's.
+    squares = float((right * (1 - mids) ** 2 + wrong * mids**2).sum())
+    raw = float((rows * np.abs(differences)).sum()) / n
+    sd = float(np.sqrt(max(squares / n - float((rows * signs * differences).sum() / n) ** 2, 0.0) / n))
+    value, low, high = absolute_sum(differences, sigmas, rows / n, sd)
+    high = min(high, 1.0)
+    se = max(high - value, value - low) / Z95  # The interval leans; a change takes its wider side.
+    return Measured(value, n, low, high, se, detail={"raw": round_significant(raw)})
+
+
+def _right_and_wrong(live: Counts, subject: Subject) -> tuple[NDArray[np.int64], NDArray[np.int64]] | Undefined:
+    if live.parameters.task == "binary_classification":
+        return score_histograms(live, subject)
+    by_outcome = live.part(f"calibration/{subject.by or ''}").sum(axis=0)
+    if not by_outcome.any():
+        return Undefined(Why.NO_LABELS)
+    if not by_outcome[:SCORE_BINS].any():
+        return Undefined(Why.NO_SCORE, int(by_outcome.sum()))
+    return by_outcome[:SCORE_BINS, 1], by_outcome[:SCORE_BINS, 0]
