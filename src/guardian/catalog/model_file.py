@@ -6,12 +6,17 @@ Loading (lines, columns, every mistake at once) is catalog.load; this module hol
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo, model_validator
 
-from guardian.catalog.parameters import Task
+from guardian.catalog.parameters import Task  # noqa: TC001 - pydantic reads it
+from guardian.files.document import choice_hint
+from guardian.files.validate import Conflict, refuse
 from guardian.units import DAY_MS, HOUR_MS, MINUTE_MS, format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 API_VERSION: Final = "guardian/v1alpha1"
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,62}[a-z0-9])?")
@@ -22,8 +27,15 @@ SEGMENTS_MAX: Final = 64
 PANES_AHEAD_MAX: Final = 10_000  # Panes in horizon or window: bounds the label-delay histogram and every window merge.
 
 
-def _duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
+def _duration(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            raise ValueError("must be a duration such as 30d, 6h or 1h30m") from error
+    if info.mode == "json":  # What people write is text: `window: 30` would be read as 30 milliseconds.
+        raise ValueError("must be a duration such as 30d, 6h or 1h30m")
+    return value
 
 
 DurationMs = Annotated[
@@ -59,8 +71,13 @@ class Feature(Strict):
 class Labels(Strict):
     """When the truth may arrive."""
 
-    horizon: DurationMs = Field(description="A label counts if it became known less than this after the end of its prediction's pane.")
-    remember: DurationMs = Field(default=0, description="How much longer an id is recognised, so that a label beyond the horizon is named as such.")
+    horizon: DurationMs = Field(
+        description="A label counts if it became known less than this after the end of its prediction's pane."
+    )
+    remember: DurationMs = Field(
+        default=0,
+        description="How much longer an id is recognised, so that a label beyond the horizon is named as such.",
+    )
 
 
 class Columns(Strict):
@@ -95,19 +112,37 @@ class ModelSpec(Strict):
     task: Task = Field(description="What the model does.")
     positive_label: str | int | bool | None = Field(default=None, description="Binary: the label that counts as positive.")
     champion: str | None = Field(default=None, description="The version in charge; absent: all events count under version *.")
-    features: dict[str, Feature] = Field(description="The inputs that are watched; others are ignored.", min_length=1, max_length=FEATURES_MAX)
-    protected: tuple[str, ...] = Field(default=(), description="Attributes of people, read from data.attributes, else data.features.")
-    segments: tuple[tuple[str, ...], ...] = Field(default=(), description="Slices of the population, each a list of protected attributes.", max_length=SEGMENTS_MAX)
+    features: dict[str, Feature] = Field(
+        description="The inputs that are watched; others are ignored.", min_length=1, max_length=FEATURES_MAX
+    )
+    protected: tuple[str, ...] = Field(
+        default=(), description="Attributes of people, read from data.attributes, else data.features."
+    )
+    segments: tuple[tuple[str, ...], ...] = Field(
+        default=(),
+        description="Slices of the population, each a list of protected attributes.",
+        max_length=SEGMENTS_MAX,
+    )
     pane: DurationMs = Field(default=DAY_MS, description="The smallest span counted by, aligned to the UTC epoch.")
-    allowed_lateness: DurationMs = Field(default=6 * HOUR_MS, description="How long after a window's end late events are waited for.")
-    clock: Literal["live", "replay"] = Field(default="live", description="live: silence moves the clock on; replay: only events do.")
+    allowed_lateness: DurationMs = Field(
+        default=6 * HOUR_MS, description="How long after a window's end late events are waited for."
+    )
+    clock: Literal["live", "replay"] = Field(
+        default="live", description="live: silence moves the clock on; replay: only events do."
+    )
     labels: Labels | None = Field(default=None, description="Absent: the model never gets labels.")
     retain: DurationMs = Field(default=7 * DAY_MS, description="Without labels: how long copies of an event are recognised.")
     reference: Reference | None = Field(default=None, description="Absent: drift and changes are unknown.")
     columns: Columns = Field(default_factory=Columns, description="Names in tables given to emit and reference build.")
-    unit: float = Field(default=1.0, gt=0, description="Regression: the size of one unit of the label, e.g. 1000 for thousands.")
+    unit: float = Field(
+        default=1.0,
+        gt=0,
+        description="Regression: the size of one unit of the label, e.g. 1000 for thousands.",
+    )
     future_skew: DurationMs = Field(default=5 * MINUTE_MS, description="How far ahead of its receipt an event may be.")
-    idle_after: DurationMs | None = Field(default=None, description="Silence after which a live clock moves on; default allowed_lateness.")
+    idle_after: DurationMs | None = Field(
+        default=None, description="Silence after which a live clock moves on; default allowed_lateness."
+    )
     retire_after: DurationMs = Field(default=30 * DAY_MS, description="A version without traffic for so long closes its alerts.")
 
     @property
@@ -153,24 +188,48 @@ class ModelSpec(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.pane < PANE_MS_MIN:
-            raise ValueError("pane: must be at least 1m")
-        if self.horizon_panes > PANES_AHEAD_MAX:
-            raise ValueError(f"labels.horizon: must be at most {PANES_AHEAD_MAX} panes")
-        if (self.task == "binary_classification") != (self.positive_label is not None):
-            raise ValueError("positive_label: needed for binary_classification, and for nothing else")
-        for name in self.protected:
-            if name in self.features and self.features[name].type != "categorical":
-                raise ValueError(f"protected: {name} must be categorical")
-        for segment in self.segments:
-            for name in segment:
-                if name not in self.protected:
-                    raise ValueError(f"segments: {name} is not in protected")
-            if not segment or len(set(segment)) != len(segment):
-                raise ValueError("segments: each needs one or more different attributes")
-        if len(set(self.segments)) != len(self.segments):
-            raise ValueError("segments: named twice")
+        refuse("ModelSpec", [*self._conflicts(), *self._protected_conflicts(), *self._segment_conflicts()])
         return self
+
+    def _conflicts(self) -> Iterator[Conflict]:
+        """Yield what is wrong between panes, horizon and task."""
+        if self.pane < PANE_MS_MIN:
+            yield Conflict(("pane",), "a pane must be at least 1m", "1d suits most models")
+        elif self.horizon_panes > PANES_AHEAD_MAX:
+            path: tuple[str, ...] = ("labels", "horizon") if self.labels else ("retain",)
+            longest = format_duration(PANES_AHEAD_MAX * self.pane)
+            yield Conflict(path, f"must be at most {PANES_AHEAD_MAX} panes", f"at most {longest}, or a longer pane")
+        if self.task == "binary_classification" and self.positive_label is None:
+            yield Conflict(
+                ("task",),
+                "a binary_classification model needs positive_label",
+                "add positive_label: 1, or whatever counts as positive",
+            )
+        if self.task != "binary_classification" and self.positive_label is not None:
+            yield Conflict(("positive_label",), f"a {self.task} model has no positive_label", "remove it")
+
+    def _protected_conflicts(self) -> Iterator[Conflict]:
+        """Yield protected attributes that cannot make groups."""
+        for i, name in enumerate(self.protected):
+            if name in self.features and self.features[name].type != "categorical":
+                hint = "make the feature categorical, or send bands of it as an attribute of another name"
+                yield Conflict(("protected", i), f"{name} is a numeric feature and makes no groups", hint)
+            if name in self.protected[:i]:
+                yield Conflict(("protected", i), f"{name} is named twice", "keep one")
+
+    def _segment_conflicts(self) -> Iterator[Conflict]:
+        """Yield segments that are empty, repeated, or not made of protected attributes."""
+        for i, segment in enumerate(self.segments):
+            if not segment:
+                yield Conflict(("segments", i), "a segment needs an attribute", "remove it: everyone is always counted")
+            elif segment in self.segments[:i]:
+                yield Conflict(("segments", i), "this segment is there twice", "keep one")
+            for j, name in enumerate(segment):
+                if name not in self.protected:
+                    what = f"{name} is not a protected attribute"
+                    yield Conflict(("segments", i, j), what, choice_hint(name, self.protected))
+                elif name in segment[:j]:
+                    yield Conflict(("segments", i, j), f"{name} is named twice in one segment", "keep one")
 
 
 class ModelFile(Strict):
@@ -178,8 +237,8 @@ class ModelFile(Strict):
 
     apiVersion: Literal["guardian/v1alpha1"] = Field(description="Version of this format.")  # noqa: N815 - the file's own key
     kind: Literal["Model"] = Field(description="What this document is.")
-    metadata: Metadata
-    spec: ModelSpec
+    metadata: Metadata = Field(description="Who and what this file is about.")
+    spec: ModelSpec = Field(description="How the model is counted.")
 
     @property
     def name(self) -> str:

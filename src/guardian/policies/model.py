@@ -5,6 +5,7 @@ Loading (lines, columns, every mistake at once) is policies.load; advice on vali
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from guardian.catalog.model_file import DurationMs, Metadata, Strict
+from guardian.files.validate import Conflict, refuse
 from guardian.units import DAY_MS
 
 RULES_MAX: Final = 500
@@ -34,7 +36,8 @@ class Condition:
         return self.operator in {">", ">="}
 
     def __str__(self) -> str:
-        return f"{self.operator} {self.threshold:g}"
+        short = f"{self.threshold:g}"  # Six digits; the text is the policy's meaning, so it must not lose any.
+        return f"{self.operator} {short if float(short) == self.threshold else repr(self.threshold)}"
 
 
 def parse_condition(value: object) -> object:
@@ -44,11 +47,15 @@ def parse_condition(value: object) -> object:
     match = _CONDITION.fullmatch(value)
     if match is None:
         raise ValueError('must be an operator and a number, such as "> 0.2"')
+    if not math.isfinite(float(match[2])):
+        raise ValueError("the number is too large")
     return Condition(match[1], float(match[2]))  # type: ignore[arg-type]  # the pattern allows only operators
 
 
 ConditionText = Annotated[
-    Condition, BeforeValidator(parse_condition, json_schema_input_type=str), PlainSerializer(str),
+    Condition,
+    BeforeValidator(parse_condition, json_schema_input_type=str),
+    PlainSerializer(str),
     Field(description='What must not be, such as "> 0.2"; decided on the interval.'),
 ]
 
@@ -81,7 +88,12 @@ class Require(Strict):
     """Under what conditions a rule may be judged at all."""
 
     rows: int | None = Field(default=None, ge=1, description="Fewer rows are unknown: too-few-rows.")
-    label_coverage: float | None = Field(default=None, ge=0, le=1, description="Lower is unknown: immature-labels. Default 0.9 for label rules.")
+    label_coverage: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Lower is unknown: immature-labels. Default 0.9 for label rules.",
+    )
     group_size: int | None = Field(default=None, ge=1, description="Smaller groups are named and kept out of the extremes.")
 
 
@@ -105,9 +117,15 @@ class Rule(Strict):
 
     alert: str = Field(description="Name of the alert, CamelCase by custom.", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
     metric: str = Field(description="A name of the metric registry, such as drift.psi.")
-    columns: Literal["all"] | tuple[str, ...] | Except | None = Field(default=None, description="For metrics of columns: all, a list, or {except: [..]}.")
-    by: str | tuple[str, ...] | None = Field(default=None, description="For metrics of groups: a protected attribute, or a declared segment.")
-    classes: Literal["all"] | tuple[str, ...] | None = Field(default=None, description="For multiclass metrics: per class instead of macro.")
+    columns: Literal["all"] | tuple[str, ...] | Except | None = Field(
+        default=None, description="For metrics of columns: all, a list, or {except: [..]}."
+    )
+    by: str | tuple[str, ...] | None = Field(
+        default=None, description="For metrics of groups: a protected attribute, or a declared segment."
+    )
+    classes: Literal["all"] | tuple[str, ...] | None = Field(
+        default=None, description="For multiclass metrics: per class instead of macro."
+    )
     change: Literal["drop", "rise", "ratio"] | None = Field(default=None, description="Judge the change from the reference.")
     parameters: dict[str, float] = Field(default_factory=dict, description="Parameters of the metric, such as quantile.")
     warn: ConditionText | None = Field(default=None, description='What must not be, such as "> 0.1".')
@@ -121,7 +139,9 @@ class Rule(Strict):
     on_unknown: OnUnknown | None = Field(default=None, description="Alert when it cannot be judged for long.")
     retrain: Retrain | None = Field(default=None, description="Propose retraining when the alert fires.")
     labels: dict[str, str] = Field(default_factory=dict, description="Copied into alerts.")
-    annotations: dict[str, str] = Field(default_factory=dict, description="Templates ({{ model }}, {{ value }} ..) rendered into alerts.")
+    annotations: dict[str, str] = Field(
+        default_factory=dict, description="Templates ({{ model }}, {{ value }} ..) rendered into alerts."
+    )
 
     @property
     def rungs(self) -> tuple[tuple[Severity, Condition], ...]:
@@ -139,9 +159,9 @@ class Rule(Strict):
     @model_validator(mode="after")
     def _has_a_rung(self) -> Self:
         if not self.rungs:
-            raise ValueError("needs warn, error or both")
+            refuse("Rule", [Conflict(("alert",), "a rule needs warn, error or both", 'add error: "> 0.2"')])
         if self.warn and self.error and self.warn.bad_above != self.error.bad_above:
-            raise ValueError("warn and error must look the same way")
+            refuse("Rule", [Conflict(("error",), "warn and error must look the same way", "use > in both, or < in both")])
         return self
 
 
@@ -149,16 +169,19 @@ class PolicySpec(Strict):
     """What one policy says."""
 
     mode: Literal["enforce", "observe"] = Field(default="enforce", description="observe: verdicts only, no alerts, no requests.")
-    match: Match
+    match: Match = Field(description="Which models and versions it is about.")
     defaults: Defaults = Field(default_factory=Defaults, description="What rules use unless they say otherwise.")
     rules: tuple[Rule, ...] = Field(min_length=1, max_length=RULES_MAX, description="What must hold.")
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        names = [rule.alert for rule in self.rules]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"rules: two rules are called {name}")
+        seen: set[str] = set()
+        repeated: list[Conflict] = []
+        for i, rule in enumerate(self.rules):
+            if rule.alert in seen:
+                repeated.append(Conflict(("rules", i, "alert"), f"two rules are called {rule.alert}", "rename one"))
+            seen.add(rule.alert)
+        refuse("PolicySpec", repeated)
         return self
 
 
@@ -167,8 +190,8 @@ class PolicyFile(Strict):
 
     apiVersion: Literal["guardian/v1alpha1"] = Field(description="Version of this format.")  # noqa: N815 - the file's own key
     kind: Literal["Policy"] = Field(description="What this document is.")
-    metadata: Metadata
-    spec: PolicySpec
+    metadata: Metadata = Field(description="Who and what this file is about.")
+    spec: PolicySpec = Field(description="What must hold.")
 
     @property
     def name(self) -> str:
