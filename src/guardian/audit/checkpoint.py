@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
     from guardian.audit.signing import PublicKey, SigningKey
 
-NOTE_BYTES_MAX: Final = (
-    128 << 10
-)  # Room for the 16 signatures that the specification demands, post-quantum ones too.
+NOTE_BYTES_MAX: Final = 128 << 10  # Room for the 16 signatures that the specification demands, post-quantum ones too.
 CHECKPOINT_BYTES_MAX: Final = 16 << 20  # Of a whole file; beyond it the file is refused.
 SIGNATURES_MAX: Final = 100
 ROOT_BYTES: Final = 32
@@ -129,9 +127,7 @@ def stream_of(origin: str, name: str) -> str | None:
 def sign(checkpoint: Checkpoint, key: SigningKey) -> bytes:
     """Return the signed note of a checkpoint. Raises OtherOriginError when the key is another log's."""
     if stream_of(checkpoint.origin, key.name) is None:
-        raise OtherOriginError(
-            f"the key {key.name} does not sign for {checkpoint.origin}", hint="sign with the key of that log"
-        )
+        raise OtherOriginError(f"the key {key.name} does not sign for {checkpoint.origin}", hint="sign with the key of that log")
     text = checkpoint.text()
     signature = base64.b64encode(key.public().id + key.private.sign(text.encode())).decode()
     return f"{text}\n{_DASH}{key.name} {signature}\n".encode()
@@ -187,9 +183,7 @@ def opened(note: Note, key: PublicKey) -> Checkpoint:
             hint="the checkpoint was changed or forged: take it from where it is kept again",
         )
     if stream_of(note.checkpoint.origin, key.name) is None:
-        raise OtherOriginError(
-            f"{note.checkpoint.origin!r} is no stream of {key.name}", hint="pass a checkpoint of this log"
-        )
+        raise OtherOriginError(f"{note.checkpoint.origin!r} is no stream of {key.name}", hint="pass a checkpoint of this log")
     return note.checkpoint
 
 
@@ -215,6 +209,4 @@ def _parse_signatures(text: str) -> tuple[Signature, ...]:
 
 
 def _malformed(what: str) -> MalformedCheckpointError:
-    return MalformedCheckpointError(
-        f"this is no checkpoint: {what}", hint="pass the file as guardian wrote it"
-    )
+    return MalformedCheckpointError(f"this is no checkpoint: {what}", hint="pass the file as guardian wrote it")

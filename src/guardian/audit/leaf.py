@@ -10,9 +10,7 @@ import hashlib
 from typing import Final, NamedTuple
 
 RECORD_VERSION: Final = 1
-RECORD_BYTES_MAX: Final = (
-    16 << 20
-)  # Beyond it a record is refused, and with it the transaction that wanted it.
+RECORD_BYTES_MAX: Final = 16 << 20  # Beyond it a record is refused, and with it the transaction that wanted it.
 FIRST_PREV: Final = "0" * 64  # The `prev` of sequence 0.
 LEAF_PREFIX: Final = b"\x00"  # RFC 9162: keeps a leaf from being taken for a node.
 
@@ -51,6 +49,24 @@ class Head(NamedTuple):
     stream: str
     size: int
     hash: str
+
+
+class StoredCheckpoint(NamedTuple):
+    """A signed tree head of one stream, as a store or an export keeps it.
+
+    Attributes:
+        origin: `guardian/<log id>/<stream>`.
+        size: Records that it covers.
+        root: Root hash, hex.
+        note: The signed note, byte for byte.
+        at: When it was signed, wall clock, UTC milliseconds.
+    """
+
+    origin: str
+    size: int
+    root: str
+    note: bytes
+    at: int
 
 
 def leaf_hash(data: bytes) -> bytes:

@@ -27,9 +27,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     Raises ProofRefusedError unless 0 <= index < len(leaves).
     """
     if not 0 <= index < len(leaves):
-        raise ProofRefusedError(
-            f"leaf {index} is not in a tree of {len(leaves)}", hint="ask for an index below the tree's size"
-        )
+        raise ProofRefusedError(f"leaf {index} is not in a tree of {len(leaves)}", hint="ask for an index below the tree's size")
     return _path(leaves, index, 0, len(leaves))
 
 

@@ -67,9 +67,7 @@ class PublicKey:
 
     def __post_init__(self) -> None:
         if not _KEY_NAME.fullmatch(self.name) or len(self.raw) != 32:  # RFC 8032
-            raise KeyRefusedError(
-                f"{self.name!r} with {len(self.raw)} bytes is no Ed25519 key", hint="make a new key"
-            )
+            raise KeyRefusedError(f"{self.name!r} with {len(self.raw)} bytes is no Ed25519 key", hint="make a new key")
 
     @property
     def id(self) -> bytes:
@@ -107,9 +105,7 @@ class SigningKey:
 def private_pem(seed: bytes) -> bytes:
     """Return the PKCS #8 PEM of the Ed25519 key whose secret is `seed`, 32 bytes of true randomness."""
     if len(seed) != SEED_BYTES:
-        raise KeyRefusedError(
-            f"a seed of {len(seed)} bytes makes no key", hint=f"pass {SEED_BYTES} random bytes"
-        )
+        raise KeyRefusedError(f"a seed of {len(seed)} bytes makes no key", hint=f"pass {SEED_BYTES} random bytes")
     key = Ed25519PrivateKey.from_private_bytes(seed)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -120,9 +116,7 @@ def load_signing_key(pem: bytes, name: str) -> SigningKey:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
         # What the library says may quote the key's bytes; it stays out of the message.
-        raise KeyRefusedError(
-            "the private key is no unencrypted PEM", hint="restore it or make a new key"
-        ) from error
+        raise KeyRefusedError("the private key is no unencrypted PEM", hint="restore it or make a new key") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyRefusedError("the private key is not of type Ed25519", hint="make one with guardian init")
     signing = SigningKey(name, key)
@@ -139,9 +133,7 @@ def parse_public_key(text: str) -> PublicKey:
     match = _PUBLIC.fullmatch(text)
     raw = strict_base64(match[3]) if match else b""
     if not match or raw[:1] != ED25519 or len(raw) != 1 + SEED_BYTES:
-        raise KeyRefusedError(
-            "this is no public key of a signed note", hint="pass one line: name+hash+base64, Ed25519"
-        )
+        raise KeyRefusedError("this is no public key of a signed note", hint="pass one line: name+hash+base64, Ed25519")
     key = PublicKey(match[1], raw[1:])
     if key.id.hex() != match[2]:
         raise KeyRefusedError(
@@ -152,10 +144,10 @@ def parse_public_key(text: str) -> PublicKey:
 
 
 def strict_base64(text: str) -> bytes:
-    """Return the bytes of canonical base64, or nothing; a second spelling of one value could hide a flipped bit.
+    r"""Return the bytes of canonical base64, or nothing: a second spelling could hide a flipped bit.
 
     >>> strict_base64("AA=="), strict_base64("AB==")
-    (b'\\x00', b'')
+    (b'\x00', b'')
     """
     try:
         data = base64.b64decode(text, validate=True)

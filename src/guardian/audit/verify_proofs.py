@@ -38,9 +38,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     return sn == 0 and hmac.compare_digest(result, root)
 
 
-def verify_consistency(
-    first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]
-) -> bool:
+def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> bool:
     """Return whether `proof` shows that the tree of `first` leaves is a prefix of that of `second` leaves.
 
     An empty tree is a prefix of every tree, and a tree of itself; both by an empty proof.

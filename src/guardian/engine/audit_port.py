@@ -5,9 +5,9 @@ Streams are ordered by their name's code points, records by sequence, whatever t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from guardian.audit.record import Head, Sealed
+from guardian.audit.leaf import Head, Sealed, StoredCheckpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,24 +15,6 @@ if TYPE_CHECKING:
 
 StoredRecord = Sealed
 """A record exactly as the store holds it: whatever somebody may have made of its columns, unrepaired."""
-
-
-class StoredCheckpoint(NamedTuple):
-    """A signed tree head of one stream.
-
-    Attributes:
-        origin: `guardian/<log id>/<stream>`.
-        size: Records that it covers.
-        root: Root hash, hex.
-        note: The signed note, byte for byte.
-        at: When it was signed, wall clock, UTC milliseconds.
-    """
-
-    origin: str
-    size: int
-    root: str
-    note: bytes
-    at: int
 
 
 class AuditLog(Protocol):
