@@ -116,9 +116,7 @@ class Pair:
     def counts(self) -> NDArray[np.float64]:
         """Return the live rows of each judging cell."""
         cells = np.concatenate((self.live.inside, self.live.strays))
-        return np.bincount(self.grouping.to, weights=cells, minlength=self.size).astype(
-            np.float64, copy=False
-        )
+        return np.bincount(self.grouping.to, weights=cells, minlength=self.size).astype(np.float64, copy=False)
 
     def stray_shares(self) -> dict[str, float]:
         """Return the live shares of what the reference never had, by name, for `detail`."""
@@ -140,17 +138,20 @@ def stored(counts: Counts, subject: Subject) -> Stored | Undefined:
         return Undefined(Why.NOT_DEFINED)
     outcome = counts.part("outcome/")
     if parameters.prediction is not None:
-        return (
-            Undefined(Why.NOT_DEFINED)
-            if subject.output == "score"
-            else _split(parameters.prediction, outcome[0])
-        )
+        return Undefined(Why.NOT_DEFINED) if subject.output == "score" else _split(parameters.prediction, outcome[0])
     if subject.output == "score":
         scores = outcome.sum(axis=(0, 1))
         return Stored(SCORE, scores[:SCORE_BINS], scores[:0], int(scores[SCORE_BINS]))
     classes = outcome.sum(axis=(0, 2))
     known = len(parameters.classes)
     return Stored(CategoricalColumn("prediction", parameters.classes), classes[:known], classes[known:], 0)
+
+
+def smoothed(counts: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the share of each cell, all positive: each cell first receives PSEUDO_COUNT rows."""
+    padded = counts + PSEUDO_COUNT
+    shares: NDArray[np.float64] = padded / padded.sum()
+    return shares
 
 
 def _split(column: NumericColumn | CategoricalColumn, cells: NDArray[np.int64]) -> Stored:
@@ -172,9 +173,7 @@ def pair(live: Counts, reference: Counts | None, subject: Subject) -> Pair | Und
         return Undefined(Why.NO_SCORE if of_score else Why.NO_REFERENCE, n)
     if n == 0:
         return Undefined(Why.NO_SCORE if of_score and ours.missing else Why.NO_DATA)
-    grouping = _grouping(
-        theirs.ordered, len(theirs.inside), np.concatenate((theirs.inside, theirs.strays)).tobytes()
-    )
+    grouping = _grouping(theirs.ordered, len(theirs.inside), np.concatenate((theirs.inside, theirs.strays)).tobytes())
     return Pair(ours, theirs, grouping, n)
 
 
@@ -182,15 +181,10 @@ def pair(live: Counts, reference: Counts | None, subject: Subject) -> Pair | Und
 def _grouping(ordered: bool, inside: int, cells: bytes) -> Grouping:
     """Return the judging cells; keyed by the reference's counts, on which alone they depend."""
     reference = np.frombuffer(cells, np.int64)
-    to = (
-        _ordered_cells(reference, inside)
-        if ordered
-        else _merged(reference, np.arange(len(reference)), ordered=False)
-    )
+    to = _ordered_cells(reference, inside) if ordered else _merged(reference, np.arange(len(reference)), ordered=False)
     counts = np.bincount(to, weights=reference).astype(np.float64, copy=False)
     n = int(reference.sum())
-    shares: NDArray[np.float64] = (counts + PSEUDO_COUNT) / (n + PSEUDO_COUNT * len(counts))
-    return Grouping(to, counts, n, shares, float(counts.min() / n))
+    return Grouping(to, counts, n, smoothed(counts), float(counts.min() / n))
 
 
 def _ordered_cells(reference: NDArray[np.int64], inside: int) -> NDArray[np.intp]:

@@ -144,3 +144,13 @@ def chi_squared_critical(freedom: int) -> float:
     16.919
     """
     return float(chdtri(freedom, 0.05)) if freedom > 0 else 0.0
+
+
+def share_variance(shares: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+    """Return the variance of `values` drawn with the probabilities `shares`: n times that of their mean over n rows.
+
+    >>> share_variance(np.array([0.5, 0.5]), np.array([0.0, 1.0]))
+    0.25
+    """
+    weighted = shares * values
+    return max(float(weighted @ values) - float(weighted.sum()) ** 2, 0.0)

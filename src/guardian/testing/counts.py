@@ -103,14 +103,8 @@ def counts_from_rows(
     [1, 0]
     """
     layout = layout_of(parameters)
-    parts = {
-        part.name: np.zeros(part.shape, np.int64)
-        for space in (layout.inputs, layout.labels)
-        for part in space.parts
-    }
-    rows = [
-        _row(parameters, i, columns, prediction, score, label, delay_panes) for i in range(len(prediction))
-    ]
+    parts = {part.name: np.zeros(part.shape, np.int64) for space in (layout.inputs, layout.labels) for part in space.parts}
+    rows = [_row(parameters, i, columns, prediction, score, label, delay_panes) for i in range(len(prediction))]
     for row in rows:
         for name, cell in row.cells.items():
             parts[f"column/{name}"][cell] += 1
@@ -161,13 +155,7 @@ def _plain(value: Any) -> Any:
 def _cell(column: Column, value: Any) -> int:
     if isinstance(column, CategoricalColumn):
         key = canonical_key(_plain(value)) if not _missing(value) else None
-        return (
-            len(column.keys) + 1
-            if key is None
-            else column.keys.index(key)
-            if key in column.keys
-            else len(column.keys)
-        )
+        return len(column.keys) + 1 if key is None else column.keys.index(key) if key in column.keys else len(column.keys)
     return _numeric_cell(column, value)
 
 
@@ -200,17 +188,13 @@ def _square(fixed: int) -> int:
     return (fixed * fixed + FIXED_POINT // 2) >> 20
 
 
-def _count(
-    parameters: Parameters, row: _Row, segment: tuple[str, ...], parts: dict[str, NDArray[np.int64]]
-) -> None:
+def _count(parameters: Parameters, row: _Row, segment: tuple[str, ...], parts: dict[str, NDArray[np.int64]]) -> None:
     """Add one row to the parts of one segment."""
     name, group = segment_name(segment), 0
     for column in parameters.population(segment):
         group = group * column.cells + row.cells[column.name]
     cell = _score_cell(row.score)
-    parts[f"outcome/{name}"][
-        (group, row.predicted) if parameters.prediction else (group, row.predicted, cell)
-    ] += 1
+    parts[f"outcome/{name}"][(group, row.predicted) if parameters.prediction else (group, row.predicted, cell)] += 1
     if row.true is None:
         return
     match parameters.task:

@@ -47,10 +47,7 @@ METRICS: Final = (
         of="columns",
         reads=("column",),
         better="lower",
-        reading=(
-            "At some value the share of rows below it differs from the reference's by {value}. "
-            "Numeric columns only."
-        ),
+        reading=("At some value the share of rows below it differs from the reference's by {value}. Numeric columns only."),
         needs_reference=True,
     ),
     Metric(

@@ -71,10 +71,7 @@ METRICS: Final = (
         of="model",
         reads=("delay",),
         better="lower",
-        reading=(
-            "The chosen quantile of the labels (by default half) arrived within {value} panes "
-            "of their prediction's pane."
-        ),
+        reading=("The chosen quantile of the labels (by default half) arrived within {value} panes of their prediction's pane."),
         parameters={"quantile": 0.5},
     ),
 )
