@@ -30,8 +30,12 @@ _COLUMNS: Final = ("stream", "seq", "id", "kind", "model", "prev")
 
 def parse_record(data: bytes) -> dict[str, Any]:
     """Return what a record's bytes say. Raises ValueError unless they are one record: its keys, each once."""
-    said = _DECODER.decode(str(data, "utf-8"))
-    if type(said) is not dict or said.keys() != KEYS or type(said["body"]) is not dict:
+    text = str(data, "utf-8")
+    try:
+        said, end = _SCAN(text, 0)
+    except StopIteration:
+        raise ValueError("the bytes hold no JSON value") from None
+    if end != len(text) or type(said) is not dict or said.keys() != KEYS or type(said["body"]) is not dict:
         raise ValueError("the bytes do not hold the keys of a record")
     if said["v"] != RECORD_VERSION:
         raise ValueError(f"the bytes are of format {said['v']!r}, not {RECORD_VERSION}")
@@ -45,7 +49,7 @@ class StreamCheck:
         """Start with the stream's checkpoints as (size, root), by size."""
         self.stream = stream
         self.tree = CompactRange()
-        self.covered: Covered | None = None
+        self._cover_start = self._cover_next = -1
         self._marks = list(reversed(marks))
         self._mark = marks[0][0] if marks else -1
         self._agreed = 0
@@ -71,6 +75,11 @@ class StreamCheck:
         for size, _ in reversed(self._marks):
             what = f"The checkpoint holds {size} records, the log {self.tree.size}."
             self._tell(Flaw.CHECKPOINT_CUT, self.tree.size, what)
+
+    @property
+    def covered(self) -> Covered | None:
+        """The offsets that the stream's coverage records account for."""
+        return Covered(self.stream, self._cover_start, self._cover_next) if self._cover_next >= 0 else None
 
     @property
     def last(self) -> str:
@@ -114,15 +123,16 @@ class StreamCheck:
 
     def _cover(self, body: dict[str, Any]) -> bool:
         """Check that a coverage record goes on where the last one ended."""
-        start, end, count = (body.get(name) for name in ("from_offset", "to_offset", "count"))
+        start, end, count = body.get("from_offset"), body.get("to_offset"), body.get("count")
         if not (type(start) is type(end) is int and 0 <= start <= end):
             what = f"The record covers offsets {start!r:.40} to {end!r:.40}, which is no interval."
             return self._tell(Flaw.COVERAGE, self._seq, what)
-        known = self.covered
-        self.covered = Covered(self.stream, known.start if known else start, end)
-        if known and start != known.next:
-            hole = "a hole" if start > known.next else "an overlap"
-            what = f"Offsets up to {known.next} are covered and this record begins at {start}: {hole}."
+        known, self._cover_next = self._cover_next, end
+        if known < 0:
+            self._cover_start = start
+        elif start != known:
+            hole = "a hole" if start > known else "an overlap"
+            what = f"Offsets up to {known} are covered and this record begins at {start}: {hole}."
             return self._tell(Flaw.COVERAGE, self._seq, what)
         if count is not None and not (type(count) is int and 0 <= count <= end - start):
             what = f"The record counts {count!r:.40} events in offsets {start} to {end}."
@@ -164,16 +174,20 @@ def _other_columns(row: Sealed, said: dict[str, Any]) -> str:
     return f"The column {'; '.join(other)}."
 
 
-@lru_cache(maxsize=1024)
 def _rfc3339(at: object) -> str:
     """Write an instant as records do; the verifier has its own, so that it needs no other room."""
     if type(at) is not int:
         return repr(at)
+    minute, left = divmod(at, 60_000)
+    return f"{_minute(minute)}{left // 1000:02d}.{left % 1000:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _minute(minute: int) -> str:
     try:
-        moment = _EPOCH + timedelta(milliseconds=at)
+        return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:")
     except OverflowError:
-        return repr(at)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"
+        return f"{minute} minutes and "
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -188,4 +202,4 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+_SCAN: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant).scan_once

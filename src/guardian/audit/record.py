@@ -24,7 +24,16 @@ from guardian.units import format_time
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIRST_PREV", "RECORD_BYTES_MAX", "RECORD_VERSION", "Head", "RecordRefusedError", "Sealed", "seal"]
+__all__ = [
+    "FIRST_PREV",
+    "RECORD_BYTES_MAX",
+    "RECORD_VERSION",
+    "Head",
+    "RecordRefusedError",
+    "Sealed",
+    "record_hash",
+    "seal",
+]
 
 SEQ_MAX: Final = (1 << 53) - 1  # The greatest integer that RFC 8785 writes exactly.
 NAME_LENGTH_MAX: Final = 256  # Of stream, id, kind and model, in characters.
@@ -87,7 +96,12 @@ def seal(  # noqa: PLR0913  # the eight fields of a record
             f"record {id} of {stream} has {len(data)} bytes, more than {RECORD_BYTES_MAX}",
             hint="split what it says over several records",
         )
-    return Sealed(stream, seq, id, kind, model, recorded_at_ms, data, prev_hash, leaf_hash(data).hex())
+    return Sealed(stream, seq, id, kind, model, recorded_at_ms, data, prev_hash, record_hash(data))
+
+
+def record_hash(data: bytes) -> str:
+    """Return the leaf hash of a record's canonical bytes, hex: what its successor's `prev` holds."""
+    return leaf_hash(data).hex()
 
 
 def _check_place(stream: str, seq: int, prev_hash: str) -> None:
