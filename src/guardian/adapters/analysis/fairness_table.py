@@ -1,7 +1,7 @@
 """The table by group that is kept with a firing fairness alert: fairlearn's MetricFrame over contingency counts as weights.
 
-Takes: cells of one segment. Gives: a JSON table. It takes tens of milliseconds, so it is no part of judging; fairlearn, scikit-learn
-and pandas are imported when it is first asked for.
+Takes: cells of one segment. Gives: a JSON table. It takes tens of milliseconds, so it is no part of judging; fairlearn,
+scikit-learn and pandas are imported when it is first asked for.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _label_rates(parameters: Parameters, names: tuple[str, ...], matrix: NDArray
         # A prediction outside the reference's classes is never right: it gets a code that no truth has.
         said, metrics = np.where(said == len(parameters.classes), -1, said), {"accuracy": accuracy_score}
     people = np.array(names, dtype=object)[group]
-    columns = {what: {} for what in ("accuracy", "true_positive_rate", "false_positive_rate")}
+    columns: dict[str, Column] = {what: {} for what in ("accuracy", "true_positive_rate", "false_positive_rate")}
     return columns | _by_group(metrics, (true.astype(int), said.astype(int)), people, weights)
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from guardian.adapters.sql.dialect import insert_new, upsert
 from guardian.adapters.sql.tables import table
-from guardian.audit.record import FIRST_PREV, seal
+from guardian.audit.leaf import FIRST_PREV
+from guardian.audit.record import seal
 from guardian.engine.outbox import cloud_event
 
 if TYPE_CHECKING:
@@ -216,11 +217,13 @@ class SqlTransaction:
 
     def announce(self, announcements: Sequence[Announcement], recorded_at: int) -> None:
         """Insert outbox rows in their topics' order; an id already there, or named twice, goes once."""
-        new = {a.id: a for a in reversed(announcements)}
+        new: dict[str, Announcement] = {}
+        for announcement in announcements:
+            new.setdefault(announcement.id, announcement)
         there = self._there("outbox", "msg_id", list(new))
         ends: dict[str, int] = {}
         rows = []
-        for announcement in reversed(new.values()):
+        for announcement in new.values():
             if announcement.id in there:
                 continue
             topic = announcement.topic

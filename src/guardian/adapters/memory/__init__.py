@@ -1,0 +1,1 @@
+"""Everything in memory: the same behaviour as the SQL database, without its durability. For tests and trials."""

@@ -1,0 +1,78 @@
+"""The SQL adapters keep the contracts, on a database file as `guardian init` makes it."""
+
+import pytest
+
+from guardian.adapters.sql import schema
+from guardian.adapters.sql.audit_log import SqlAuditLog
+from guardian.adapters.sql.database import Database
+from guardian.adapters.sql.inbox import SqlInbox
+from guardian.adapters.sql.store import SqlStore
+from guardian.testing.contracts import JobRunContract, LeaseContract, LogContract, StoreContract
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory):
+    """An upgraded database without content; copying it is cheaper than migrating."""
+    path = tmp_path_factory.mktemp("sql") / "empty.db"
+    database = Database.at(path)
+    schema.upgrade(database)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return path.read_bytes()
+
+
+@pytest.fixture
+def database(empty, tmp_path):
+    path = tmp_path / "guardian.db"
+    path.write_bytes(empty)
+    database = Database.at(path)
+    yield database
+    database.close()
+
+
+class StoreAndAuditLog(SqlStore):
+    """Both ports in one object, as the contract reads them."""
+
+    def __init__(self, database):
+        super().__init__(database)
+        self._audit = SqlAuditLog(database)
+
+    def __getattr__(self, name):
+        return getattr(self._audit, name)
+
+
+@pytest.fixture
+def store(database):
+    return StoreAndAuditLog(database)
+
+
+@pytest.fixture
+def leases(database):
+    return SqlStore(database)
+
+
+@pytest.fixture
+def runs(database):
+    return SqlStore(database)
+
+
+@pytest.fixture
+def log(database):
+    return SqlInbox(database)
+
+
+class TestSqlStore(StoreContract):
+    pass
+
+
+class TestSqlInbox(LogContract):
+    pass
+
+
+class TestSqlLeases(LeaseContract):
+    pass
+
+
+class TestSqlRuns(JobRunContract):
+    pass
