@@ -247,7 +247,7 @@ def alert_retracted(request: Request, at: int) -> Request:
 
 
 def inherit(request: Request, new_alert_id: str) -> Request:
-    """Hand a request on to the alert that replaces the one it follows from, or to that one come back; its premise stands again."""
+    """Hand a request on to the alert that replaces the one it follows from, or that came back; its premise stands again."""
     ids = request.alert_ids if new_alert_id in request.alert_ids else (*request.alert_ids, new_alert_id)
     return replace(request, alert_ids=ids, premise_retracted=False)
 

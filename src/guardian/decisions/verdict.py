@@ -80,6 +80,9 @@ def decide(measurement: Measurement, condition: Condition) -> tuple[Verdict, Rea
 def gate(require: Require, n: int, coverage: float | None, *, needs_labels: bool) -> Undefined | None:
     """Return why a rule may not be judged on a window, or None when it may.
 
+    A window without rows passes where the rule requires none: the metric says what that means (nothing to compare, or a
+    volume of zero).
+
     Args:
         require: The rule's conditions.
         n: Live rows that the metric reads; labelled ones for a metric of labels.
@@ -90,14 +93,14 @@ def gate(require: Require, n: int, coverage: float | None, *, needs_labels: bool
     >>> gate(Require(rows=500), 12, None, needs_labels=False).why.value
     'too-few-rows'
     """
-    if needs_labels and coverage is not None:
+    if needs_labels:
+        if coverage is None:
+            return Undefined(Why.NO_DATA)
         least = LABEL_COVERAGE_MIN if require.label_coverage is None else require.label_coverage
         if coverage < least:
             return Undefined(Why.IMMATURE_LABELS, n, {"label_coverage": round_significant(coverage), "required": least})
-    if n == 0:
-        return Undefined(Why.NO_DATA)
     if require.rows is not None and n < require.rows:
-        return Undefined(Why.TOO_FEW_ROWS, n, {"required": require.rows})
+        return Undefined(Why.TOO_FEW_ROWS, n, {"required": require.rows}) if n else Undefined(Why.NO_DATA)
     return None
 
 
