@@ -1,16 +1,17 @@
 """Expected calibration error: how far scores are from the share of times that the event happens, averaged over rows.
 
-    raw = sum over the 100 score bins of (rows in the bin / n) * |share that happened - mid point|
+    raw = sum over CELLS equal-width cells of (rows in the cell / n) * |share that happened - mean score|
 
-The raw value of a perfectly calibrated model is far from 0 (0.03 and more at n = 2,000), because chance alone
-separates shares from scores. So `value` is the raw one less the bias that chance can give; the interval
-reaches from there down and from the raw value up, which is conservative (coverage 0.97 to 1). `detail` holds
+Scores are taken at the mid points of the 100 score bins. The raw value of a perfectly calibrated model is far from 0 (0.02 at
+n = 2,000), because chance alone separates shares from scores. So `value` is the raw one less the bias that chance can give;
+the interval reaches from there down and from the raw value up, which is conservative (coverage 0.97 to 1). `detail` holds
 `raw`. Multiclass: of the top score, right or wrong.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -26,28 +27,35 @@ if TYPE_CHECKING:
     from guardian.metrics.base import Counts, Measurement, Options, Subject
 
 
+CELLS: Final = 10  # Of ten score bins each.
+
+
 def measure(live: Counts, reference: Counts | None, subject: Subject, options: Options) -> Measurement:
     """Measure calibration over labelled rows with a score; Undefined: no-labels, no-score."""
     found = _right_and_wrong(live, subject)
     if isinstance(found, Undefined):
         return found
     right, wrong = found
-    rows = right + wrong
+    n = int(right.sum() + wrong.sum())
+    hits, rows = _cells(right), _cells(right + wrong)
     full = rows > 0
-    right, wrong, rows, mids = right[full], wrong[full], rows[full], MIDS[full]
-    n = int(rows.sum())
-    differences = right / rows - mids
-    smoothed = (right + 0.5) / (rows + 1)  # A bin that is all right or all wrong still has a spread.
+    expected = _cells((right + wrong) * MIDS)[full]
+    hits, rows = hits[full], rows[full]
+    differences = (hits - expected) / rows
+    smoothed = (hits + 0.5) / (rows + 1)  # A cell that is all right or all wrong still has a spread.
     sigmas = np.sqrt(smoothed * (1 - smoothed) / rows)
-    signs = np.sign(differences)
     # The signed sum is a mean over rows of sign * (happened - mid point): its spread is the delta method's.
-    squares = float((right * (1 - mids) ** 2 + wrong * mids**2).sum())
     raw = float((rows * np.abs(differences)).sum()) / n
-    sd = float(np.sqrt(max(squares / n - float((rows * signs * differences).sum() / n) ** 2, 0.0) / n))
-    value, low, high = absolute_sum(differences, sigmas, rows / n, sd)
+    squares = float((right * (1 - MIDS) ** 2 + wrong * MIDS**2).sum()) / n
+    value, low, high = absolute_sum(differences, sigmas, rows / n, math.sqrt(max(squares - raw**2, 0.0) / n))
     high = min(high, 1.0)
     se = max(high - value, value - low) / Z95  # The interval leans; a change takes its wider side.
     return Measured(value, n, low, high, se, detail={"raw": round_significant(raw)})
+
+
+def _cells(bins: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
+    cells: NDArray[np.float64] = bins.reshape(CELLS, -1).sum(axis=1, dtype=np.float64)
+    return cells
 
 
 def _right_and_wrong(live: Counts, subject: Subject) -> tuple[NDArray[np.int64], NDArray[np.int64]] | Undefined:

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 def rate(hits: int, rows: int) -> Measured:
     """Return `hits` of `rows` (at least one) with Wilson's interval.
 
-    The standard error is the greater of sqrt(p q / n) and half of Wilson's interval over 1.96: it is never 0,
-    so that a change from a sample without a miss is not taken for certain.
+    The standard error is sqrt(p q / n), but never less than what Wilson's interval gives a sample without a miss: a change from
+    such a sample is not taken for certain.
 
     >>> round(rate(10, 10).low, 3), rate(50, 100).se
     (0.722, 0.05)
     """
     share = hits / rows
-    low, high = (float(end) for end in wilson(hits, rows))
-    se = max(math.sqrt(share * (1 - share) / rows), (high - low) / (2 * Z95))
-    return Measured(share, rows, min(low, share), max(high, share), se)
+    low, high = wilson(hits, rows)
+    se = max(math.sqrt(share * (1 - share) / rows), Z95 / (2 * (rows + Z95**2)))
+    return Measured(share, rows, low, high, se)
 
 
 def mean_of(rates: Sequence[Measured], n: int) -> Measured:
