@@ -1,4 +1,5 @@
-"""Whether the stored rows of one stream are the records that were sealed, in their order, each chained to the last.
+"""Whether the stored rows of one stream are the records that were sealed, in their order, each chained to the
+last.
 
 Takes: rows as stored, whatever somebody made of them. Gives: findings, the tree over the bytes, coverage.
 Never: trusts a column, holds more than one row. The bytes are what counts: hashes and links are recomputed
@@ -21,24 +22,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KEYS: Final = frozenset({"v", "stream", "seq", "id", "kind", "model", "recorded_at", "prev", "body"})
-COVERAGE_KINDS: Final = frozenset({"coverage", "gap"})  # A gap is a loss that was noticed and recorded.
+COVERAGE_KINDS: Final = ("coverage", "gap")  # A gap is a loss that was noticed and recorded.
 INTAKE: Final = "intake/"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS: Final = ("stream", "seq", "id", "kind", "model", "prev")
 
 
 def parse_record(data: bytes) -> dict[str, Any]:
     """Return what a record's bytes say. Raises ValueError unless they are one record: its keys, each once."""
     text = str(data, "utf-8")
-    try:
-        said, end = _SCAN(text, 0)
-    except StopIteration:
-        raise ValueError("the bytes hold no JSON value") from None
-    if end != len(text) or type(said) is not dict or said.keys() != KEYS or type(said["body"]) is not dict:
+    said, end = _DECODER.raw_decode(text)
+    if end != len(text) or type(said) is not dict or said.keys() != KEYS:
         raise ValueError("the bytes do not hold the keys of a record")
+    if type(said["body"]) is not dict:
+        raise ValueError("the body is no object")
     if said["v"] != RECORD_VERSION:
-        raise ValueError(f"the bytes are of format {said['v']!r}, not {RECORD_VERSION}")
+        raise ValueError(f"the bytes are of format {said['v']!r:.20}, not {RECORD_VERSION}")
     return said
 
 
@@ -163,18 +163,18 @@ def _other_columns(row: Sealed, said: dict[str, Any]) -> str:
         and said["prev"] == prev
         and said["id"] == record_id
         and said["kind"] == kind
-        and said["recorded_at"] == _rfc3339(at)
+        and said["recorded_at"] == rfc3339(at)
         and said["stream"] == stream
         and said["model"] == model
     ):
         return ""
     pairs = [(name, getattr(row, name), said[name]) for name in _COLUMNS]
-    pairs.append(("recorded_at", _rfc3339(at), said["recorded_at"]))
+    pairs.append(("recorded_at", rfc3339(at), said["recorded_at"]))
     other = [f"{name} says {ours!r:.80}, the bytes {said!r:.80}" for name, ours, said in pairs if ours != said]
     return f"The column {'; '.join(other)}."
 
 
-def _rfc3339(at: object) -> str:
+def rfc3339(at: object) -> str:
     """Write an instant as records do; the verifier has its own, so that it needs no other room."""
     if type(at) is not int:
         return repr(at)
@@ -185,7 +185,7 @@ def _rfc3339(at: object) -> str:
 @lru_cache(maxsize=1024)
 def _minute(minute: int) -> str:
     try:
-        return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:")
+        return (EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:")
     except OverflowError:
         return f"{minute} minutes and "
 
@@ -202,4 +202,4 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-_SCAN: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant).scan_once
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)

@@ -96,12 +96,21 @@ class Covered:
 
 
 @dataclass(frozen=True, slots=True)
+class Tip:
+    """Where a stream ends, as recomputed from its bytes: how many records, and the root over them."""
+
+    stream: str
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The outcome of a verification.
 
     Attributes:
         records: Records read.
-        streams: Streams read.
+        tips: Every stream that was read, by what its bytes say.
         checkpoints: Signed checkpoints that were opened and compared with the log.
         findings: What is wrong, at most FINDINGS_PER_STREAM_MAX a stream, in the order in which it was found.
         unlisted: Findings beyond that bound.
@@ -110,12 +119,17 @@ class Report:
     """
 
     records: int
-    streams: int
+    tips: tuple[Tip, ...]
     checkpoints: int
     findings: tuple[Finding, ...]
     unlisted: int
     covered: tuple[Covered, ...]
     remarks: tuple[str, ...]
+
+    @property
+    def streams(self) -> int:
+        """Streams read."""
+        return len(self.tips)
 
     @property
     def ok(self) -> bool:

@@ -1,4 +1,5 @@
-"""Whether an audit log is what was written: chain, columns, heads, coverage, and every checkpoint that was kept.
+"""Whether an audit log is what was written: chain, columns, heads, coverage, and every checkpoint that was
+kept.
 
 Takes: rows as stored, in order of (stream, seq), and what else there is to compare with. Gives: a `Report`.
 Never: raises for what somebody did to the log, trusts a column, or holds more than the streams' heads:
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from guardian.audit.chain import StreamCheck
 from guardian.audit.marks import Checkpoints
-from guardian.audit.report import Covered, Findings, Flaw, Report
+from guardian.audit.report import Covered, Findings, Flaw, Report, Tip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,6 +70,7 @@ class _LogCheck:
         self._findings = findings
         self._open: StreamCheck | None = None
         self._ends: dict[str, tuple[int, str]] = {}
+        self._tips: list[Tip] = []
         self._covered: list[Covered] = []
         self._records = 0
 
@@ -98,7 +100,7 @@ class _LogCheck:
             remarks.append(f"{young} records are younger than the checkpoint: only the chain holds them yet.")
         return Report(
             records=self._records,
-            streams=len(self._ends),
+            tips=tuple(self._tips),
             checkpoints=self._marks.count,
             findings=tuple(self._findings.listed),
             unlisted=self._findings.unlisted,
@@ -123,6 +125,7 @@ class _LogCheck:
             return
         self._open.finish()
         self._ends[self._open.stream] = (self._open.tree.size, self._open.last)
+        self._tips.append(Tip(self._open.stream, self._open.tree.size, self._open.tree.root()))
         if self._open.covered:
             self._covered.append(self._open.covered)
         self._open = None
