@@ -26,7 +26,7 @@ from guardian.audit.chain import EPOCH, parse_record, rfc3339
 from guardian.audit.leaf import FIRST_PREV, RECORD_BYTES_MAX, Head, Sealed, StoredCheckpoint, leaf_hash
 from guardian.audit.report import Finding, Flaw
 from guardian.audit.verify import verify
-from guardian.errors import GuardianError
+from guardian.errors import GuardianError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,8 +53,8 @@ class ExportRefusedError(GuardianError):
     code = "audit.export.refused"
 
 
-class ExportUnreadableError(GuardianError):
-    """A file is no export of an audit log."""
+class ExportUnreadableError(UnreachableError):
+    """A file is no export of an audit log. Exit code 4."""
 
     code = "audit.export.unreadable"
 

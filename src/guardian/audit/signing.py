@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from guardian.errors import GuardianError
+from guardian.errors import UnreachableError
 
 SEED_BYTES: Final = 32
 KEY_TEXT_BYTES_MAX: Final = 4096  # Of a key file; beyond it the file is no key.
@@ -36,8 +36,8 @@ _KEY_NAME: Final = re.compile(r"[^\s+\x00-\x20]{1,256}")
 _PUBLIC: Final = re.compile(r"([^\s+\x00-\x20]{1,256})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)\n?")
 
 
-class KeyRefusedError(GuardianError):
-    """A signing key or a public key cannot be used as it stands."""
+class KeyRefusedError(UnreachableError):
+    """A signing key or a public key cannot be used as it stands. Exit code 4."""
 
     code = "audit.key.refused"
 
