@@ -5,7 +5,7 @@ Takes an episode and what it is about. Gives text. Never: decides.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from guardian.metrics.registry import REGISTRY
 from guardian.policies.template import render
@@ -54,8 +54,8 @@ def rendered_annotations(key: AlertKey, episode: Episode, rule: Rule) -> dict[st
     return filled if "summary" in filled else {**filled, "summary": summary(key, episode, rule)}
 
 
-def values(key: AlertKey, episode: Episode, rule: Rule) -> dict[str, str]:
-    """Return what templates may name, as text; what does not apply is empty."""
+def values(key: AlertKey, episode: Episode, rule: Rule) -> dict[str, Any]:
+    """Return what templates may name; numbers are rounded for reading, and what does not apply is None."""
     subject = key.subject
     return {
         "model": key.model,
@@ -64,19 +64,17 @@ def values(key: AlertKey, episode: Episode, rule: Rule) -> dict[str, str]:
         "rule": key.rule,
         "severity": key.severity,
         "metric": rule.metric,
-        "subject": subject.key,
-        "column": subject.column or subject.output or "",
-        "by": subject.by or "",
-        "class": subject.of_class or "",
-        "state": episode.state.value,
-        "reason": episode.reason,
-        "value": _shown(episode.value, rule),
-        "low": _shown(episode.low, rule),
-        "high": _shown(episode.high, rule),
-        "threshold": _limit(episode),
-        "n": f"{episode.n:,}",
+        "value": _rounded(episode.value),
+        "threshold": episode.threshold,
+        "low": _rounded(episode.low),
+        "high": _rounded(episode.high),
+        "n": episode.n,
+        "by": subject.by,
+        "column": subject.column,
+        "output": subject.output,
         "window_start": format_time(episode.last_window[0]),
         "window_end": format_time(episode.last_window[1]),
+        "labels": rule.labels,
     }
 
 
@@ -92,6 +90,10 @@ def _limit(episode: Episode) -> str:
 
 def _shown(value: float | None, rule: Rule) -> str:
     return "" if value is None else number(value, REGISTRY[rule.metric].unit if rule.change is None else "1")
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.3g}")
 
 
 def _who(subject: Subject) -> str:
