@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guardian.decisions.alerts import AlertKey, AlertState, Kind, Point, Track, refold, signal_of, unknown_signal
 from guardian.decisions.verdict import Reason, Verdict, decide, gate, rounded
 from guardian.errors import InvalidFileError
+from guardian.files.document import choice_hint, shown
 from guardian.metrics.base import Measured
 from guardian.metrics.registry import REGISTRY
 from guardian.pipeline.case_series import Feed, concerns, feeds_of, rungs_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from guardian.errors import Mistake
     from guardian.metrics.base import Measurement
     from guardian.pipeline.case_file import Case, Cases, Wanted
+    from guardian.policies.load import PolicySet
     from guardian.policies.model import Condition, PolicyFile, Severity
 
 ENOUGH_ROWS: Final = 1_000_000  # Of a case that says nothing of rows; more than any rule requires in practice.
@@ -141,6 +143,36 @@ def run_cases(
             results.append(CaseResult(case.note, len(outcomes), mismatches, outcomes))
     seen = [outcome for result in results for outcome in result.outcomes]
     return CasesResult(cases.document.file, policy.name, tuple(results), tuple(_coverage(policy, seen)))
+
+
+def policy_of(cases: Cases, files: PolicySet) -> tuple[PolicyFile, ModelFile | None]:
+    """Return the policy that the cases are of, and its model where there is a file of it.
+
+    Args:
+        cases: A file's cases.
+        files: The set of the directory that the file lies in.
+
+    Raises InvalidFileError where the file names no policy, several, or a model that the policy does not match.
+    """
+    document, spec = cases.document, cases.spec
+    there = [
+        files.policies[name]
+        for (kind, name), other in files.documents.items()
+        if kind == "Policy" and other.file.rpartition("/")[2] == spec.policy
+    ]
+    if len(there) != 1:
+        what = f"{shown(spec.policy)} holds {len(there)} policies"
+        hint = "split it, one policy a file" if there else choice_hint(spec.policy, sorted(_policy_files(files)))
+        raise InvalidFileError([document.mistake("cases.policy", ("policy",), what, hint)])
+    policy = there[0]
+    if spec.model is not None and spec.model not in policy.spec.match.models:
+        what, hint = f"{policy.name} is not about {shown(spec.model)}", choice_hint(spec.model, policy.spec.match.models)
+        raise InvalidFileError([document.mistake("cases.policy", ("model",), what, hint)])
+    return policy, files.models.get(spec.model or policy.spec.match.models[0])
+
+
+def _policy_files(files: PolicySet) -> set[str]:
+    return {other.file.rpartition("/")[2] for (kind, _), other in files.documents.items() if kind == "Policy"}
 
 
 @dataclass(slots=True)
