@@ -230,7 +230,7 @@ def _row_at(record: Mapping[str, Any], entry: Any) -> Mapping[str, Any]:
             f"verdict {entry.id}@{entry.revision} is not at place {entry.position} of audit record {entry.record}",
             hint="run guardian audit verify",
         )
-    return row  # type: ignore[no-any-return]  # decoded JSON
+    return row
 
 
 def _verdict_row(entry: Any, record: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
