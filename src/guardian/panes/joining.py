@@ -1,0 +1,252 @@
+"""How labels find their predictions: the winner of each id, signed label counts, and the fate of every label.
+
+Part of panes.ledger, whose docstring has the rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from guardian.panes.coding import CELL_BITS
+from guardian.panes.rows import FOREVER, HASH_SHIFT, LATE, LOCATION, Change, Fate, maybe_forgotten
+from guardian.panes.runs import PanesOf, Run, add, find
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from guardian.panes.rows import Bounds, Folded, Labels, Ledger, Predictions
+
+_BY_STATUS: Final = (Fate.UNMATCHED, Fate.BEYOND_HORIZON, Fate.BEFORE_PREDICTION, Fate.JOINED, Fate.TOO_LATE)
+_NONE, _BEYOND, _BEFORE, _JOINED, _TOO_LATE = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Predictions known of some ids in one version: `old` were there before, `new` came in this fold."""
+
+    version: int
+    hit: NDArray[np.bool_]
+    new: NDArray[np.bool_]
+    locations: NDArray[np.int64]
+    values: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The labels of some ids: what is stored, and what this fold brings, sorted by id and then by log order.
+
+    Attributes:
+        ids: (m,) ascending.
+        labels: The fold's labels; `group` is each one's place in `ids`.
+        had: (m,) whether a label is stored, with its time, hash and flags, and value.
+    """
+
+    ids: NDArray[np.uint64]
+    labels: Labels
+    group: NDArray[np.int64]
+    had: NDArray[np.bool_]
+    time: NDArray[np.int64]
+    tail: NDArray[np.int64]
+    value: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, ledger: Ledger, ids: NDArray[np.uint64], labels: Labels, bounds: Bounds) -> Join:
+        """Look up what is stored of `ids`."""
+        stored = find(ledger.labels, ids, low=bounds.known_from, high=FOREVER, width=3)
+        time, tail, value = stored.columns
+        had = stored.hit & (time // bounds.pane_ms >= bounds.known_from)
+        return cls(ids, labels, np.searchsorted(ids, labels.ids), had, time, tail, value)
+
+    def concerned(self) -> Join:
+        """Return the ids that have a label, stored or new: nothing changes for the others."""
+        keep = self.had.copy()
+        keep[self.group] = True
+        place = np.cumsum(keep) - 1
+        parts = (self.had[keep], self.time[keep], self.tail[keep], self.value[keep])
+        return Join(self.ids[keep], self.labels, place[self.group], *parts)
+
+
+def join_labels(
+    out: Folded,
+    join: Join,
+    predictions: Predictions,
+    fresh: Mapping[int, NDArray[np.int64]],
+    names: tuple[str, ...],
+    bounds: Bounds,
+) -> None:
+    """Let the ids' labels compete, and turn what changes into signed counts and moves between fates."""
+    join = join.concerned()
+    if not len(join.ids):
+        return
+    rows = _rows(out.ledger, join.ids, predictions, fresh, names, bounds)
+    join, accepted = _refuse(out, join, rows, bounds)
+    won, time, tail, value = _compete(out, join, accepted, bounds)
+    before = _status(rows, join.time, bounds, only_old=True)
+    after = _status(rows, time, bounds, only_old=False)
+    _move(out, join, (won, time, tail), before, after, bounds)
+    for row in rows:
+        live = row.hit & (LOCATION(row.locations) >= bounds.live_from)
+        was = live & join.had & won & ~row.new & (_code(row.locations, join.time, bounds) == _JOINED)
+        now = live & (won | (join.had & row.new)) & (_code(row.locations, time, bounds) == _JOINED)
+        _count(out, row, was, (join.time, join.value), -1)
+        _count(out, row, now, (time, value), 1)
+    if won.any():
+        panes = time[won] // bounds.pane_ms
+        number = out.ledger.next_run
+        run = Run(number, join.ids[won], (time[won], tail[won], value[won]), int(panes.min()), int(panes.max()))
+        by_time = PanesOf(pane_ms=bounds.pane_ms)
+        runs = add(out.ledger.labels, run, oldest=bounds.known_from, panes_of=by_time, next_number=number + 1)
+        out.ledger = replace(out.ledger, labels=runs, next_run=number + 2)
+
+
+def _rows(
+    ledger: Ledger,
+    ids: NDArray[np.uint64],
+    predictions: Predictions,
+    fresh: Mapping[int, NDArray[np.int64]],
+    names: tuple[str, ...],
+    bounds: Bounds,
+) -> list[_Rows]:
+    """Return, version by version, what predictions are known of `ids`."""
+    found = []
+    for version, name in enumerate(names):
+        runs = ledger.predictions.get(name, ())
+        new_rows = fresh.get(version, np.zeros(0, np.int64))
+        if not runs and not len(new_rows):
+            continue
+        old = find(runs, ids, low=bounds.known_from, high=FOREVER, width=2)
+        locations, values = old.columns
+        hit = old.hit & (LOCATION(locations) >= bounds.known_from)
+        new = np.zeros(len(ids), np.bool_)
+        if len(new_rows):
+            at = np.searchsorted(predictions.ids[new_rows], ids)
+            new = predictions.ids[new_rows].take(at, mode="clip") == ids
+            rows = new_rows[at[new]]
+            locations[new] = (predictions.panes[rows] << CELL_BITS) | predictions.cells[rows]
+            values[new] = predictions.values[rows]
+        found.append(_Rows(version, hit | new, new, locations, values))
+    return found
+
+
+def _refuse(out: Folded, join: Join, rows: list[_Rows], bounds: Bounds) -> tuple[Join, NDArray[np.bool_]]:
+    """Say which of the fold's labels may compete; the others came when all they could change had departed."""
+    live, departed = np.zeros(len(join.ids), np.bool_), np.zeros(len(join.ids), np.bool_)
+    for row in rows:
+        gone = LOCATION(row.locations) < bounds.live_from
+        live |= row.hit & ~gone
+        departed |= row.hit & gone
+    lost = join.had & ~live & ~departed & maybe_forgotten(join.time, bounds)
+    refused = ((departed & ~live) | lost)[join.group]
+    if refused.any():
+        group, times = join.group[refused], join.labels.times[refused]
+        status = np.zeros(len(group), np.int64)
+        for row in rows:
+            status = np.maximum(status, np.where(row.hit[group], _code(row.locations[group], times, bounds), _NONE))
+        status[(status == _JOINED) | (status == _NONE)] = _TOO_LATE
+        _tell(out, status, times // bounds.pane_ms, 1)
+    return join, ~refused
+
+
+def _compete(
+    out: Folded, join: Join, accepted: NDArray[np.bool_], bounds: Bounds
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each id whether a new label won, and the winning time, tail and value.
+
+    In log order, a label equal to the winner so far is a duplicate; each that loses, then or later, is superseded.
+    """
+    labels, group = join.labels.take(accepted), join.group[accepted]
+    m, n = len(join.ids), len(group)
+    times = np.concatenate((join.time, labels.times))
+    hashes = np.concatenate((join.tail >> HASH_SHIFT, labels.hashes))
+    order = np.lexsort((hashes, times))
+    steps = np.append(False, (np.diff(times[order]) != 0) | (np.diff(hashes[order]) != 0))
+    rank = np.empty(m + n, np.int64)
+    rank[order] = np.cumsum(steps)
+    span = m + n + 1
+    stored = np.arange(m) * span + np.where(join.had, rank[:m] + 1, 0)
+    mine = group * span + rank[m:] + 1
+    highest = np.maximum.accumulate(np.maximum(mine, stored[group])) if n else mine
+    previous = np.where(np.append(True, group[1:] != group[:-1]), stored[group], np.append(0, highest[:-1])) if n else mine
+    copies = mine == previous
+    last = np.full(m, -1, np.int64)
+    beats = np.flatnonzero(mine > previous)
+    last[group[beats]] = beats  # Ascending, so the last one to beat the rest stays.
+    won = last >= 0
+    winner = last[won]
+    loses = ~copies
+    loses[winner] = False
+    panes = labels.times // bounds.pane_ms
+    out.fates.append((Fate.DUPLICATE, panes[copies], 1))
+    out.fates.append((Fate.SUPERSEDED, panes[loses], 1))
+    time, tail, value = join.time.copy(), join.tail.copy(), join.value.copy()
+    time[won], value[won] = labels.times[winner], labels.values[winner]
+    tail[won] = (labels.hashes[winner] << HASH_SHIFT) | np.where(maybe_forgotten(time[won], bounds), LATE, 0)
+    return won, time, tail, value
+
+
+def _code(locations: NDArray[np.int64], times: NDArray[np.int64], bounds: Bounds) -> NDArray[np.int64]:
+    """Return what the rule says of label times for predictions at `locations`."""
+    start = LOCATION(locations) * bounds.pane_ms
+    beyond = times >= start + bounds.pane_ms + bounds.horizon_ms
+    return np.where(times < start, _BEFORE, np.where(beyond, _BEYOND, _JOINED))
+
+
+def _status(rows: list[_Rows], times: NDArray[np.int64], bounds: Bounds, *, only_old: bool) -> NDArray[np.int64]:
+    """Return the fate of each id's label: the best over the versions that scored it."""
+    status = np.zeros(len(times), np.int64)
+    for row in rows:
+        here = row.hit & ~row.new if only_old else row.hit
+        status = np.maximum(status, np.where(here, _code(row.locations, times, bounds), _NONE))
+    return status
+
+
+def _move(
+    out: Folded,
+    join: Join,
+    winner: tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]],
+    before: NDArray[np.int64],
+    after: NDArray[np.int64],
+    bounds: Bounds,
+) -> None:
+    """Move labels between fates: a displaced one to superseded, one whose prediction came to joined."""
+    won, time, tail = winner
+    before = np.where((before == _NONE) & (join.tail & LATE != 0), _TOO_LATE, before)
+    after = np.where((after == _NONE) & (tail & LATE != 0), _TOO_LATE, after)
+    displaced = join.had & won
+    _tell(out, before[displaced], join.time[displaced] // bounds.pane_ms, -1)
+    out.fates.append((Fate.SUPERSEDED, join.time[displaced] // bounds.pane_ms, 1))
+    _tell(out, after[won], time[won] // bounds.pane_ms, 1)
+    moved = join.had & ~won & (before != after)
+    _tell(out, before[moved], join.time[moved] // bounds.pane_ms, -1)
+    _tell(out, after[moved], join.time[moved] // bounds.pane_ms, 1)
+
+
+def _tell(out: Folded, status: NDArray[np.int64], panes: NDArray[np.int64], amount: int) -> None:
+    for code in np.unique(status).tolist():
+        out.fates.append((_BY_STATUS[code], panes[status == code], amount))
+
+
+def _count(
+    out: Folded, row: _Rows, which: NDArray[np.bool_], label: tuple[NDArray[np.int64], NDArray[np.int64]], sign: int
+) -> None:
+    """Add a signed count for every pair in `which`; `label` is the labels' times and values."""
+    if not which.any():
+        return
+    times, labels = label
+    locations, n = row.locations[which], int(which.sum())
+    out.changes.append(
+        Change(
+            versions=np.full(n, row.version),
+            panes=LOCATION(locations),
+            cells=locations & ((1 << CELL_BITS) - 1),
+            values=row.values[which],
+            times=times[which],
+            labels=labels[which],
+            signs=np.full(n, sign),
+        )
+    )

@@ -1,0 +1,256 @@
+"""A batch of decoded events, coded: for each model whole columns of cells, in log order.
+
+Takes deliveries and the timelines of the models. Gives coded batches and dead letters. A row's code depends on the row and on the
+epoch of its pane alone, so how events were batched cannot show.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from guardian.events.codec import decode
+from guardian.events.dead_letter import Problem, bury
+from guardian.events.reasons import Reason
+from guardian.events.rows import LabelRows, PredictionRows
+from guardian.panes.coding import NO_CLASS, VALUE_UNITS_MAX, class_hashes, class_indexes, coding_of
+from guardian.panes.counting import Cells, code_rows, regression_labels
+from guardian.panes.rows import HASH_SHIFT, Labels, Predictions
+from guardian.pipeline.state import VERSIONS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from guardian.catalog.parameters import Parameters
+    from guardian.events.dead_letter import DeadLetter
+    from guardian.pipeline.epochs import Timeline
+
+_Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Predictions coded under one epoch: their row numbers in the batch, ascending, and their cells."""
+
+    parameters: Parameters
+    rows: NDArray[np.int64]
+    cells: Cells
+
+
+@dataclass(frozen=True, slots=True)
+class ModelBatch:
+    """One model's events of a batch, coded.
+
+    Attributes:
+        predictions: Coded predictions in log order; `versions` index into `versions`.
+        times: (n,) their event times.
+        blocks: The same rows by epoch, with the cell of every column.
+        labels: Coded labels in log order.
+        versions: Names of versions.
+    """
+
+    predictions: Predictions
+    times: NDArray[np.int64]
+    blocks: tuple[Block, ...]
+    labels: Labels
+    versions: tuple[str, ...]
+
+
+@dataclass
+class _Gathered:
+    """Rows of one model and epoch, chunk by chunk."""
+
+    chunks: list[PredictionRows] = field(default_factory=list)
+    versions: list[NDArray[np.int64]] = field(default_factory=list)
+    columns: _Columns = field(default_factory=lambda: defaultdict(list))
+
+
+def code_batch(
+    events: Sequence[bytes], first_offset: int, timelines: Mapping[str, Timeline], known: Mapping[str, Collection[str]]
+) -> tuple[dict[str, ModelBatch], list[DeadLetter]]:
+    """Decode and code consecutive events; what does not fit becomes a dead letter, in log order.
+
+    `known` are the versions that each model has already; further ones are admitted up to VERSIONS_MAX.
+    """
+    letters: list[DeadLetter] = []
+    coders = {name: _ModelCoder(timeline, known.get(name, ())) for name, timeline in timelines.items()}
+    for item in decode(events, first_offset, {name: t.latest.model for name, t in timelines.items()}):
+        match item:
+            case PredictionRows():
+                coders[item.model].take_predictions(item)
+            case LabelRows():
+                coders[item.model].label_rows.append(item)
+            case letter:
+                letters.append(letter)
+    batches = {}
+    for name, coder in coders.items():
+        if coder.empty:
+            continue
+        batches[name] = coder.batch()
+        letters += [bury(events[o - first_offset], o, problem) for o, problem in coder.problems]
+    return batches, sorted(letters, key=lambda letter: letter.offset)
+
+
+class _ModelCoder:
+    """Collects one model's decoded chunks and codes them as whole columns."""
+
+    def __init__(self, timeline: Timeline, known: Collection[str]) -> None:
+        self.timeline = timeline
+        self.known = known
+        self.pane_ms = timeline.latest.model.spec.pane
+        self.gathered: dict[int, _Gathered] = defaultdict(_Gathered)
+        self.label_rows: list[LabelRows] = []
+        self.names: dict[str, int] = {}
+        self.problems: list[tuple[int, Problem]] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether the batch has nothing of this model."""
+        return not self.gathered and not self.label_rows
+
+    def take_predictions(self, rows: PredictionRows) -> None:
+        """Code the categories of a chunk at once, so that its objects can die; keep the numbers for later."""
+        rows = self._admitted(rows)
+        if not len(rows.offsets):
+            return
+        starts = rows.times // self.pane_ms * self.pane_ms
+        if len(self.timeline.epochs) == 1 or self.timeline.index(int(starts.min())) == self.timeline.index(int(starts.max())):
+            self._gather(self.timeline.index(int(starts[0])), rows)
+            return
+        epochs = np.array([self.timeline.index(int(start)) for start in starts])
+        for epoch in np.unique(epochs).tolist():
+            self._gather(epoch, _some(rows, np.flatnonzero(epochs == epoch)))
+
+    def _gather(self, epoch: int, rows: PredictionRows) -> None:
+        into, held = self.gathered[epoch], self.timeline.epochs[epoch]
+        coding, n = coding_of(held.parameters), len(rows.offsets)
+        for column in held.parameters.columns:
+            raw = rows.columns.get(column.name)
+            if column.name in coding.bins:
+                into.columns[column.name].append(np.full(n, np.nan) if raw is None else raw)
+            else:
+                values: Any = [None] * n if raw is None else raw
+                into.columns[column.name].append(coding.columns[column.name].code(values))
+        into.versions.append(self._versions(held.model.counted_version, rows.versions))
+        into.chunks.append(rows)
+
+    def _admitted(self, rows: PredictionRows) -> PredictionRows:
+        """Refuse what would bring more versions than a model may have."""
+        counted = self.timeline.latest.model.counted_version
+        new = [
+            v for v in dict.fromkeys(map(counted, dict.fromkeys(rows.versions))) if v not in self.known and v not in self.names
+        ]
+        room = VERSIONS_MAX - len(self.known) - sum(v not in self.known for v in self.names)
+        if len(new) <= room:
+            return rows
+        refused = set(new[max(room, 0) :])
+        bad = np.fromiter((counted(v) in refused for v in rows.versions), np.bool_, len(rows.versions))
+        name = self.timeline.latest.model.name
+        problem = Problem(Reason.TOO_MANY_VERSIONS, "$.data.version", f"more than {VERSIONS_MAX} versions of one model", name)
+        self.problems += [(int(offset), problem) for offset in rows.offsets[bad]]
+        return _some(rows, np.flatnonzero(~bad))
+
+    def _versions(self, counted: Any, versions: list[str | None]) -> NDArray[np.int64]:
+        known = {raw: self.names.setdefault(counted(raw), len(self.names)) for raw in dict.fromkeys(versions)}
+        if len(known) == 1:
+            return np.full(len(versions), next(iter(known.values())))
+        return np.fromiter(map(known.__getitem__, versions), np.int64, len(versions))
+
+    def batch(self) -> ModelBatch:
+        """Return everything collected, coded and in log order."""
+        parts = [self._code(epoch, gathered) for epoch, gathered in sorted(self.gathered.items())]
+        predictions = _concatenated(Predictions, [p for p, _, _ in parts])
+        times = np.concatenate([np.zeros(0, np.int64), *(t for _, t, _ in parts)])
+        order = np.argsort(predictions.offsets, kind="stable")
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        blocks, first = [], 0
+        for p, _, (parameters, cells) in parts:
+            blocks.append(Block(parameters, place[first : first + len(p.ids)], cells))
+            first += len(p.ids)
+        return ModelBatch(predictions.take(order), times[order], tuple(blocks), self._labels(), tuple(self.names))
+
+    def _code(self, epoch: int, gathered: _Gathered) -> tuple[Predictions, NDArray[np.int64], tuple[Parameters, Cells]]:
+        parameters, chunks = self.timeline.epochs[epoch].parameters, gathered.chunks
+        columns = {name: np.concatenate(arrays) for name, arrays in gathered.columns.items()}
+        raw = [value for rows in chunks for value in rows.predictions]
+        cells = code_rows(parameters, columns, raw, np.concatenate([rows.scores for rows in chunks]))
+        offsets = np.concatenate([rows.offsets for rows in chunks])
+        times = np.concatenate([rows.times for rows in chunks])
+        versions, ids = np.concatenate(gathered.versions), np.concatenate([rows.ids for rows in chunks])
+        if cells.refused.any():
+            self._refuse(offsets[cells.refused], "$.data.prediction", parameters)
+            keep = ~cells.refused
+            offsets, times, versions, ids, cells = offsets[keep], times[keep], versions[keep], ids[keep], cells.take(keep)
+        panes = times // self.pane_ms
+        coded = Predictions(offsets, ids, versions, panes, cells.location_cells(parameters), cells.values)
+        return coded, times, (parameters, cells)
+
+    def _labels(self) -> Labels:
+        rows = self.label_rows
+        if not rows:
+            nothing = np.zeros(0, np.int64)
+            return Labels(nothing, nothing.astype(np.uint64), nothing, nothing, nothing)
+        raw = [label for chunk in rows for label in chunk.labels]
+        offsets = np.concatenate([chunk.offsets for chunk in rows])
+        values, refused = self._label_values(raw)
+        hashes = (np.concatenate([chunk.event_ids for chunk in rows]) >> np.uint64(HASH_SHIFT)).astype(np.int64)
+        labels = Labels(
+            offsets,
+            np.concatenate([chunk.ids for chunk in rows]),
+            np.concatenate([chunk.times for chunk in rows]),
+            hashes,
+            values,
+        )
+        if refused.any():
+            self._refuse(offsets[refused], "$.data.label", self.timeline.latest.parameters)
+            labels = labels.take(~refused)
+        return labels.take(np.argsort(labels.offsets, kind="stable"))
+
+    def _label_values(self, raw: list[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        parameters = self.timeline.latest.parameters
+        if parameters.task == "regression":
+            bad = np.abs(np.asarray(raw, np.float64)) > VALUE_UNITS_MAX * parameters.unit
+            return regression_labels(parameters, [0.0 if b else v for v, b in zip(raw, bad, strict=True)]), bad
+        hashes = class_hashes(raw)
+        return hashes, class_indexes(parameters, hashes) == NO_CLASS
+
+    def _refuse(self, offsets: NDArray[np.int64], place: str, parameters: Parameters) -> None:
+        name = self.timeline.latest.model.name
+        if parameters.task == "regression":
+            limit = VALUE_UNITS_MAX * parameters.unit
+            problem = Problem(Reason.VALUE_OUT_OF_RANGE, place, f"must lie within +-{limit:g}; declare a larger unit", name)
+        else:
+            allowed = ", ".join(parameters.classes[:20])
+            problem = Problem(Reason.NOT_A_CLASS, place, f"must be one of the reference's classes: {allowed}", name)
+        self.problems += [(int(offset), problem) for offset in offsets]
+
+
+def _some(rows: PredictionRows, which: NDArray[np.int64]) -> PredictionRows:
+    picked = which.tolist()
+    columns = {
+        name: values[which] if isinstance(values, np.ndarray) else [values[i] for i in picked]
+        for name, values in rows.columns.items()
+    }
+    return PredictionRows(
+        rows.model,
+        rows.offsets[which],
+        rows.ids[which],
+        rows.times[which],
+        [rows.versions[i] for i in picked],
+        [rows.predictions[i] for i in picked],
+        rows.scores[which],
+        columns,
+    )
+
+
+def _concatenated(kind: type[Predictions], parts: list[Predictions]) -> Predictions:
+    if not parts:
+        nothing = np.zeros(0, np.int64)
+        return kind(nothing, nothing.astype(np.uint64), nothing, nothing, nothing, nothing)
+    return kind(*(np.concatenate([getattr(p, name) for p in parts]) for name in kind.__dataclass_fields__))

@@ -1,0 +1,68 @@
+"""One rule's measurement of one subject, as judged: conditions, the metric, its change from the reference, rounding.
+
+A function of the rule, the subject, the evidence and the reference: `judge` and `replay` both call it, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from guardian.decisions.verdict import gate, rounded
+from guardian.metrics.base import Measured, Measurement, Options, Undefined, Why
+from guardian.metrics.change import change
+from guardian.metrics.registry import REGISTRY, measure_of
+from guardian.panes.windows import ChangedError
+from guardian.units import round_significant
+
+if TYPE_CHECKING:
+    from guardian.metrics.base import Counts, Subject
+    from guardian.policies.model import Rule
+
+
+def measure(rule: Rule, subject: Subject, live: Counts, reference: Counts | None) -> Measurement:
+    """Measure `subject` by `rule`, or say why it cannot be judged; values are rounded as they are recorded."""
+    metric = REGISTRY[rule.metric]
+    coverage = live.labelled / live.predictions if live.predictions else None
+    if not live.predictions:
+        return Undefined(Why.NO_DATA)
+    barred = gate(rule.require, live.labelled, coverage, needs_labels=metric.needs_labels) if metric.needs_labels else None
+    if barred is not None and barred.why is Why.IMMATURE_LABELS:
+        return barred
+    found = _measure(rule, subject, live, reference)
+    if isinstance(found, Measured):
+        found = gate(rule.require, found.n, coverage, needs_labels=False) or found
+    return _tidy(rounded(found))
+
+
+def _measure(rule: Rule, subject: Subject, live: Counts, reference: Counts | None) -> Measurement:
+    metric, function = REGISTRY[rule.metric], measure_of(rule.metric)
+    options = Options(rule.require.group_size or 1, {**metric.parameters, **rule.parameters})
+    if (metric.needs_reference or rule.change) and reference is None:
+        return Undefined(Why.NO_REFERENCE, live.predictions)
+    try:
+        now = function(live, reference, subject, options)
+    except ChangedError:
+        return Undefined(Why.PARAMETERS_CHANGED, live.predictions)
+    if rule.change is None or reference is None or not isinstance(now, Measured):
+        return now
+    before = function(reference, reference, subject, options)
+    if not isinstance(before, Measured):
+        return Undefined(Why.NO_REFERENCE, now.n, {"reference": before.why.value})
+    return change(now, before, rule.change)
+
+
+def _tidy(measurement: Measurement) -> Measurement:
+    return replace(measurement, detail=_rounded(dict(measurement.detail)))
+
+
+def _rounded(value: Any) -> Any:
+    match value:
+        case float():
+            return round_significant(value)
+        case dict():
+            return {name: _rounded(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_rounded(item) for item in value]
+        case _:
+            return value

@@ -1,0 +1,164 @@
+"""What one partition knows: for every model its clock, versions, ledger, panes and intake counters.
+
+A fold of the log and of the positioned records before `next_offset`, and nothing else. A step changes it in place and remembers
+what it touched; `writes` says what to store. A process whose step did not land drops the whole of it and loads again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from guardian.effects import Effects, Fates, PaneWrite, RunDrop, RunWrite, StateWrite
+from guardian.panes.pane import SpaceName, Sparse
+from guardian.panes.rows import Ledger
+from guardian.panes.runs import Run
+from guardian.panes.windows import Pane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from guardian.catalog.parameters import Parameters
+    from guardian.panes.rows import Fate
+    from guardian.pipeline.epochs import Timeline
+
+VERSIONS_MAX: Final = 256  # Versions of one model; predictions of further ones are dead letters `too-many-versions`.
+CLOCK: Final = "clock"  # Name of the state blob with clock and versions.
+
+
+@dataclass(slots=True)
+class Seen:
+    """Least and greatest prediction time of one version, and whether its silence has closed its alerts."""
+
+    first: int
+    last: int
+    retired: bool = False
+
+
+@dataclass
+class ModelState:
+    """What is known of one model in one partition."""
+
+    clock: int | None = None
+    versions: dict[str, Seen] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    panes: dict[tuple[str, int], Pane] = field(default_factory=dict)
+    fates: dict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
+    touched_panes: set[tuple[str, int, SpaceName]] = field(default_factory=set)
+    touched_fates: set[int] = field(default_factory=set)
+    touched_clock: bool = False
+    stored_runs: frozenset[int] = frozenset()
+
+    def see(self, version: str, first: int, last: int) -> None:
+        """Take note of counted predictions of a version between two times."""
+        seen = self.versions.setdefault(version, Seen(first, last))
+        seen.first, seen.last = min(seen.first, first), max(seen.last, last)
+        self.touched_clock = True
+
+    def advance(self, clock: int) -> None:
+        """Move the clock on; it never goes back."""
+        if self.clock is None or clock > self.clock:
+            self.clock = clock
+            self.touched_clock = True
+
+    def add(self, version: str, pane: int, space: SpaceName, change: Sparse, parameters: Parameters) -> None:
+        """Merge a vector into a pane's space."""
+        found = self.panes.get((version, pane))
+        if found is None:
+            found = self.panes[version, pane] = Pane(parameters, Sparse.zero(), Sparse.zero())
+        setattr(found, space, getattr(found, space).merge(change))
+        found.recount()
+        self.touched_panes.add((version, pane, space))
+
+    def tell(self, fate: Fate, panes: np.ndarray, amount: int = 1) -> None:
+        """Add to intake counters by the pane of each event."""
+        if not len(panes):
+            return
+        for pane, n in zip(*(x.tolist() for x in np.unique(panes, return_counts=True)), strict=True):
+            self.fates[pane][fate.value] += n * amount
+            self.touched_fates.add(pane)
+
+    def forget(self, before_pane: int) -> None:
+        """Drop panes from memory that no window can need any more (they stay in the store)."""
+        for key in [key for key in self.panes if key[1] < before_pane]:
+            del self.panes[key]
+        for pane in [pane for pane in self.fates if pane < before_pane]:
+            del self.fates[pane]
+
+    def writes(self, name: str, pane_ms: int) -> Effects:
+        """Return what a commit must store of what was touched since the last one, and start anew."""
+        out = Effects()
+        for version, pane, space in sorted(self.touched_panes):
+            found = self.panes[version, pane]
+            blob = (found.inputs if space == "inputs" else found.labels).to_bytes()
+            out.panes.append(PaneWrite(name, version, pane * pane_ms, space, found.parameters.digest, blob))
+        runs = self.ledger.runs
+        for number in sorted(runs.keys() - self.stored_runs):
+            kind, version, run = runs[number]
+            out.runs.append(RunWrite(name, number, kind, version, len(run), run.to_bytes()))
+        out.dropped_runs += [RunDrop(name, number) for number in sorted(self.stored_runs - runs.keys())]
+        out.fates += [Fates(name, pane * pane_ms, dict(self.fates[pane])) for pane in sorted(self.touched_fates)]
+        if self.touched_clock or runs.keys() != self.stored_runs:
+            out.states.append(StateWrite(name, CLOCK, self._clock_blob()))
+        self.stored_runs = frozenset(runs)
+        self.touched_panes, self.touched_fates, self.touched_clock = set(), set(), False
+        return out
+
+    def _clock_blob(self) -> bytes:
+        versions = {v: [seen.first, seen.last, seen.retired] for v, seen in self.versions.items()}
+        return msgspec.json.encode({"clock": self.clock, "next_run": self.ledger.next_run, "versions": versions})
+
+    @classmethod
+    def load(
+        cls,
+        clock: bytes | None,
+        panes: Iterable[PaneWrite],
+        runs: Iterable[RunWrite],
+        fates: Iterable[Fates],
+        timeline: Timeline,
+    ) -> ModelState:
+        """Rebuild a model's state from what was stored of it."""
+        state = cls()
+        pane_ms = timeline.latest.model.spec.pane
+        next_run = 0
+        if clock is not None:
+            body = msgspec.json.decode(clock)
+            state.clock, next_run = body["clock"], body["next_run"]
+            state.versions = {v: Seen(*values) for v, values in body["versions"].items()}
+        for write in panes:
+            key = (write.version, write.start // pane_ms)
+            if key not in state.panes:
+                state.panes[key] = Pane(timeline.at(write.start).parameters, Sparse.zero(), Sparse.zero())
+            setattr(state.panes[key], write.space, Sparse.from_bytes(write.blob))
+            state.panes[key].recount()
+        for fate in fates:
+            state.fates[fate.pane // pane_ms].update(fate.counts)
+        state.ledger = _ledger(runs, next_run)
+        state.stored_runs = frozenset(state.ledger.runs)
+        return state
+
+
+def _ledger(runs: Iterable[RunWrite], next_run: int) -> Ledger:
+    """Return the ledger of stored runs; a run's number is its age."""
+    predictions: dict[str, tuple[Run, ...]] = {}
+    labels: tuple[Run, ...] = ()
+    for write in sorted(runs, key=lambda r: r.run):
+        run = Run.from_bytes(write.run, write.blob)
+        if write.kind == "predictions":
+            predictions[write.version] = (*predictions.get(write.version, ()), run)
+        else:
+            labels = (*labels, run)
+    return Ledger(predictions, labels, next_run)
+
+
+@dataclass
+class PartitionState:
+    """What is known of every model in one partition, and of events whose model could not be told."""
+
+    timelines: Mapping[str, Timeline]
+    models: dict[str, ModelState]
+    nameless: dict[str, int] = field(default_factory=lambda: defaultdict(int))
