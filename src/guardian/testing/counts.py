@@ -3,7 +3,8 @@
 Slow on purpose and written apart from the counting code, from catalog.layout's table alone. What that table
 leaves open and this module settles: class axes (predicted and true) are in the order of `Parameters.classes`,
 so the positive class of a binary model lies at `Parameters.positive`; a prediction of a class outside the
-reference is never right; rows without a score add nothing to sums of scores.
+reference is never right; rows without a score add nothing to sums of scores, and rows without a prediction
+nothing to sums of errors.
 """
 
 from __future__ import annotations
@@ -58,11 +59,11 @@ class TableCounts:
 
 @dataclass(frozen=True)
 class _Row:
-    """One row in cells; None where the row has no score or no label."""
+    """One row in cells; None where the row has no prediction, score or label."""
 
     cells: Mapping[str, int]
     predicted: int
-    fixed_prediction: int
+    fixed_prediction: int | None
     score: float | None
     true: int | None
     fixed_label: int
@@ -132,7 +133,7 @@ def _row(  # noqa: PLR0913 - the table, as it was given
     return _Row(
         cells=cells,
         predicted=_cell(parameters.prediction, said) if parameters.prediction else _class(parameters, said),
-        fixed_prediction=_fixed(said, parameters.unit) if regression else 0,
+        fixed_prediction=_fixed(said, parameters.unit) if regression and not _missing(said) else None,
         score=_given(score, i),
         true=None if truth is None else 0 if regression else _class(parameters, truth),
         fixed_label=_fixed(truth, parameters.unit) if regression and truth is not None else 0,
@@ -207,7 +208,7 @@ def _count(parameters: Parameters, row: _Row, segment: tuple[str, ...], parts: d
             right = row.predicted == row.true and row.predicted < len(parameters.classes)
             parts[f"labels/{name}"][group, row.predicted, row.true] += 1
             parts[f"calibration/{name}"][group, cell, int(right)] += 1
-        case "regression":
+        case "regression" if row.fixed_prediction is not None:
             error = row.fixed_prediction - row.fixed_label
             label = row.fixed_label
             parts[f"sums/{name}"][group] += (1, error, abs(error), _square(error), label, _square(label))
