@@ -1,0 +1,26 @@
+"""`guardian schema`: the JSON Schema of the files that people write, for editors and for checks in CI."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+
+import typer
+
+
+class Kind(StrEnum):
+    """What there is a schema of."""
+
+    POLICY = "policy"
+    MODEL = "model"
+
+
+def schema(kind: Kind = typer.Argument(..., help="policy or model.")) -> None:
+    """Print the JSON Schema of policy or model files, in the common subset of draft-07 and 2020-12."""
+    from guardian.catalog.model_file import ModelFile
+    from guardian.files.schema import schema_of
+    from guardian.policies.model import PolicyFile
+
+    formats = {Kind.POLICY: PolicyFile, Kind.MODEL: ModelFile}
+    sys.stdout.write(json.dumps(schema_of(formats[kind]), indent=2, ensure_ascii=False) + "\n")
