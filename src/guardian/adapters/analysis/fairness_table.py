@@ -79,7 +79,7 @@ def _label_rates(parameters: Parameters, names: tuple[str, ...], matrix: NDArray
     else:
         # A prediction outside the reference's classes is never right: it gets a code that no truth has.
         said, metrics = np.where(said == len(parameters.classes), -1, said), {"accuracy": accuracy_score}
-    people = np.array(names, dtype=object)[group]
+    people = [names[i] for i in group.tolist()]
     columns: dict[str, Column] = {what: {} for what in ("accuracy", "true_positive_rate", "false_positive_rate")}
     return columns | _by_group(metrics, (true.astype(int), said.astype(int)), people, weights)
 
@@ -89,7 +89,7 @@ def _selection_rate(parameters: Parameters, names: tuple[str, ...], predicted: N
 
     group, said = np.nonzero(predicted)
     chosen = (said == parameters.positive).astype(int)
-    people = np.array(names, dtype=object)[group]
+    people = [names[i] for i in group.tolist()]
     found = _by_group({"selection_rate": selection_rate}, (chosen, chosen), people, predicted[group, said])
     return found.get("selection_rate", {})
 
@@ -97,7 +97,7 @@ def _selection_rate(parameters: Parameters, names: tuple[str, ...], predicted: N
 def _by_group(
     metrics: Mapping[str, Callable[..., float]],
     outcome: tuple[NDArray[np.int64], NDArray[np.int64]],
-    people: NDArray[np.object_],
+    people: list[str],
     weights: NDArray[np.int64],
 ) -> dict[str, Column]:
     """Return each metric by group name, over cells that weigh as many rows as they hold; `outcome` is (true, predicted)."""

