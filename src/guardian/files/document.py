@@ -118,15 +118,15 @@ def closest(name: str, allowed: Iterable[str]) -> str | None:
     return lowered[found[0]] if found else None
 
 
-def choice_hint(name: object, allowed: Iterable[str]) -> str:
-    """Return the hint for a name that is not among `allowed`: did you mean, and what there is.
+def choice_hint(name: object, allowed: Iterable[str], none: str = "nothing is allowed here; remove it") -> str:
+    """Return the hint for a name that is not among `allowed`: did you mean, and what there is; `none` where there is nothing.
 
     >>> choice_hint("numric", ["numeric", "categorical"])
     'did you mean numeric? allowed: numeric, categorical'
     """
     names = list(allowed)
     if not names:
-        return "nothing is allowed here; remove it"
+        return none
     listed = ", ".join(names[:LISTED_MAX]) + (", .." if len(names) > LISTED_MAX else "")
     guess = closest(name, names) if isinstance(name, str) else None
     return f"did you mean {guess}? allowed: {listed}" if guess else f"allowed: {listed}"

@@ -112,6 +112,8 @@ class _Builder:
                 self.notes.note("file.duplicate-key", key_node.place, what, hint, path_text((*path, key)))
             else:
                 self.keys[(*path, key)] = key_node.place
+                if value_node.kind == "scalar" and value_node.plain and not value_node.text:
+                    value_node.place = key_node.place  # The parser puts a value that is left out on the next line.
                 out[key] = self.build(value_node, (*path, key))
         return out
 

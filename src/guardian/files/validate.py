@@ -24,10 +24,17 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=BaseModel)
 
 _QUOTED: Final = re.compile(r"'([^']*)'")
-_RANGES: Final = frozenset(
-    {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number", "too_short", "too_long"}
-    | {"string_too_short", "string_too_long"}
-)
+_RANGES: Final[Mapping[str, str]] = {
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be a finite number",
+    "too_short": "needs at least {min_length}",
+    "too_long": "has more than {max_length}",
+    "string_too_short": "needs at least {min_length} characters",
+    "string_too_long": "has more than {max_length} characters",
+}
 _TYPES: Final[Mapping[str, str]] = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -166,7 +173,7 @@ class _Checker:
         if kind in _TYPES:
             return "file.wrong-type", f"{value} is not {_TYPES[kind]}", _type_hint(kind, error["input"], describe)
         if kind in _RANGES:
-            return "file.out-of-range", f"{value}: {_lower(error['msg'])}", describe
+            return "file.out-of-range", f"{value}: {_RANGES[kind].format(**ctx)}", describe
         if kind == "string_pattern_mismatch":
             return "file.malformed", f"{value} does not have the right form", describe
         return "file.malformed", f"{value}: {error['msg'].removeprefix('Value error, ')}", describe
@@ -197,8 +204,5 @@ def _type_hint(kind: str, value: Any, describe: str) -> str:
         return f"put it in quotes: {shown(json.dumps(value))}"
     if value is None:
         return f"write a value, or leave the key out: {describe}"
-    return describe
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    wanted = "a whole number, without quotes" if kind.startswith("int") else _TYPES[kind]
+    return f"write {wanted}: {describe}"

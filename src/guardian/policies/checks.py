@@ -63,7 +63,9 @@ def _match_mistakes(draft: Draft, models: Mapping[str, ModelFile], broken: froze
         if name not in models and name not in broken:
             path: Path = ("spec", "match", "models", i)
             what = f"no model file describes {shown(name)}, so nothing is judged there"
-            yield document.mistake("policy.unknown-model", path, what, choice_hint(name, models), warning=True)
+            yield document.mistake(
+                "policy.unknown-model", path, what, choice_hint(name, models, "check its file along with this one"), warning=True
+            )
     if isinstance(match.versions, str):
         return
     unversioned = [name for name in match.models if name in models and models[name].spec.champion is None]
@@ -93,7 +95,9 @@ class _Check:
         metric = REGISTRY.get(self.rule.metric)
         if metric is None:
             what = f"there is no metric {shown(self.rule.metric)}"
-            yield self.mistake("unknown-metric", ("metric",), what, choice_hint(self.rule.metric, REGISTRY))
+            family = self.rule.metric.partition(".")[0]
+            names = [name for name, each in REGISTRY.items() if each.family == family] or list(REGISTRY)
+            yield self.mistake("unknown-metric", ("metric",), what, choice_hint(self.rule.metric, names))
         else:
             yield from self.applies(metric)
             yield from self.thresholds(metric)
@@ -121,7 +125,12 @@ class _Check:
         for name in rule.parameters:
             if name not in metric.parameters:
                 what = f"{metric.name} has no parameter {shown(name)}"
-                yield self.mistake("unknown-parameter", ("parameters", name), what, choice_hint(name, metric.parameters))
+                yield self.mistake(
+                    "unknown-parameter",
+                    ("parameters", name),
+                    what,
+                    choice_hint(name, metric.parameters, "it has none; remove it"),
+                )
 
     def thresholds(self, metric: Metric) -> Iterator[Mistake]:
         """Yield thresholds where no value can be."""
@@ -156,7 +165,8 @@ class _Check:
         if task not in metric.tasks:
             fitting = [name for name, each in REGISTRY.items() if each.family == metric.family and task in each.tasks]
             what = f"{metric.name} is not defined for {model.name}, a {task} model"
-            yield self.mistake("wrong-task", ("metric",), what, choice_hint(metric.name, fitting))
+            none = f"no {metric.family} metric is defined for it; remove the rule, or the model from match"
+            yield self.mistake("wrong-task", ("metric",), what, choice_hint(None, fitting, none))
         if self.rule.classes is not None and task != "multiclass_classification" and metric.per_class:
             what = f"{model.name} is no multiclass model"
             yield self.mistake("not-per-class", ("classes",), what, "remove classes")
@@ -184,7 +194,7 @@ class _Check:
         elif wanted and all(name in model.spec.protected for name in wanted):
             hint = f"add [{', '.join(wanted)}] to segments in the model file"
         else:
-            hint = choice_hint("[" + ", ".join(wanted) + "]", declared)
+            hint = choice_hint("[" + ", ".join(wanted) + "]", declared, "add protected and segments to the model file")
         what = f"{model.name} declares no segment [{', '.join(shown(name)[1:-1] for name in wanted)}]"
         yield self.mistake("unknown-segment", ("by",), what, hint)
 

@@ -41,10 +41,10 @@ class Condition:
 
 
 def parse_condition(value: object) -> object:
-    """Read `> 0.2` into a Condition; leave anything that is not text as it is. Raises ValueError."""
-    if not isinstance(value, str):
+    """Read `> 0.2` into a Condition; a Condition is left as it is. Raises ValueError for anything else."""
+    if isinstance(value, Condition):
         return value
-    match = _CONDITION.fullmatch(value)
+    match = _CONDITION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError('must be an operator and a number, such as "> 0.2"')
     if not math.isfinite(float(match[2])):

@@ -143,7 +143,7 @@ def template_problem(text: str, labels: Mapping[str, str]) -> Problem | None:
     try:
         template.render({**_SAMPLE, "labels": _Labels(labels)})
     except UndefinedError:
-        return "it names a label that the rule does not have", choice_hint("", labels)
+        return "it names a label that the rule does not have", choice_hint("", labels, "add it to labels")
     except _UNRENDERABLE as error:
         return f"cannot be rendered: {error}", "only numbers are rounded and compared with numbers"
     return None
