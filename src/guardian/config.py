@@ -159,7 +159,7 @@ def _parse(text: str, file: str, mistakes: list[Mistake]) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"line (\d+), column (\d+)", str(error))
-        line, column = (int(place[1]), int(place[2])) if place else (0, 0)
+        line, column = (int(place[1]), int(place[2])) if place else (len(text.splitlines()), 0)  # At the end.
         mistakes.append(Mistake("file.not-toml", file, line, column, f"this is not TOML: {error}", "see toml.io for the format"))
         return {}
 
