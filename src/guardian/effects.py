@@ -5,11 +5,13 @@ Bodies are JSON values; blobs are bytes that the room that made them can read ag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from guardian.events.dead_letter import DeadLetter as DeadLetter  # noqa: TC001 - made two rooms below, named here too
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,15 @@ class StateWrite:
     blob: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class PositionedWrite:
+    """Something other than an event that state folds, at its place in the log: it applies before the event at `offset`."""
+
+    kind: Literal["activation", "idle-tick", "end-tick", "decision"]
+    offset: int
+    body: Mapping[str, Any]
+
+
 @dataclass
 class Effects:
     """Everything one step wants done, in the order it came up. Lists grow; nothing in them changes."""
@@ -186,6 +197,7 @@ class Effects:
     alerts: list[AlertWrite] = field(default_factory=list)
     requests: list[RequestWrite] = field(default_factory=list)
     announcements: list[Announcement] = field(default_factory=list)
+    positioned: list[PositionedWrite] = field(default_factory=list)
 
     def extend(self, other: Effects) -> None:
         """Append everything of `other`."""

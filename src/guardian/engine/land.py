@@ -7,7 +7,7 @@ step starts from. Never: writes without a valid claim, or in two transactions.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from guardian.engine.fates import FencedError
 from guardian.errors import InvalidStateError
@@ -15,6 +15,8 @@ from guardian.errors import InvalidStateError
 if TYPE_CHECKING:
     from guardian.effects import Effects
     from guardian.engine.ports import Claim, Store
+
+_FENCING: Final = frozenset({"activation", "decision"})  # Whoever counted without knowing of these must count again.
 
 
 def land(store: Store, claim: Claim, next_offset: int, effects: Effects, recorded_at: int) -> Claim:
@@ -26,7 +28,8 @@ def land(store: Store, claim: Claim, next_offset: int, effects: Effects, recorde
     1. The position moves by compare-and-swap on (epoch, next_offset, catalog). It is first, so that a fenced
        process does no other work. Crash here: nothing was written; whoever claims next counts the same events
        again.
-    2. State: blobs, panes, ledger runs, intake counters. Crash here: rolled back with the position, so that
+    2. Positioned records, of which activations and decisions raise the catalog number and so make every claim but
+       the returned one stale; then state: blobs, panes, ledger runs, intake counters. Crash here: rolled back with the position, so that
        what is counted is always the prefix before `next_offset`.
     3. Dead letters, then artifacts, then audit records. A record may name an artifact by digest, so that is
        there before it. Crash here: rolled back; sequence and hash are given anew, from the same head, to the
@@ -55,6 +58,10 @@ def land(store: Store, claim: Claim, next_offset: int, effects: Effects, recorde
                 f"the claim on {partition.topic}/{partition.number} at offset {claim.next_offset} is stale",
                 hint="claim the partition and load its state again",
             )
+        for write in effects.positioned:
+            transaction.add_positioned(partition, write.kind, write.offset, write.body, recorded_at)
+        if any(write.kind in _FENCING for write in effects.positioned):
+            claim = replace(claim, catalog=transaction.raise_catalog(partition))
         transaction.put_states(partition, effects.states)
         transaction.put_panes(partition, effects.panes)
         transaction.put_runs(partition, effects.runs, effects.dropped_runs)

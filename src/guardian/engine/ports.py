@@ -161,3 +161,6 @@ class Store(Protocol):
 
     def artifact(self, digest: str) -> bytes:
         """Return stored bytes. Raises NotFoundError."""
+
+    def requests(self) -> list[Mapping[str, Any]]:
+        """Return the latest row of every retraining request."""

@@ -89,6 +89,13 @@ class Expectation(Strict):
     )
 
 
+class CaseDecision(Strict):
+    """What people, or the training system, say to the request that is open."""
+
+    at: int = Field(ge=0, description="After which evaluation, from 0.")
+    action: Literal["approve", "reject", "start", "complete", "fail"] = Field(description="What they say.")
+
+
 class CaseSpec(Strict):
     """One case."""
 
@@ -99,6 +106,7 @@ class CaseSpec(Strict):
         default=None, description="Share with labels; absent: 1."
     )
     context: Context = Field(default_factory=Context, description="What stands against retraining.")
+    decisions: tuple[CaseDecision, ...] = Field(default=(), description="What is decided about retraining requests, and when.")
     expect: tuple[Expectation, ...] = Field(description="What must come out.", min_length=1)
 
 
@@ -136,6 +144,7 @@ class Case:
         rows: Live rows, or None for enough.
         coverage: Label coverage.
         context: What stands against retraining.
+        decisions: What is decided about retraining requests; each finds a request that takes it, or the case fails.
         expect: What must come out.
         index: Its place in the file, for mistakes.
     """
@@ -145,6 +154,7 @@ class Case:
     rows: tuple[int, ...] | None
     coverage: tuple[float, ...]
     context: Context
+    decisions: tuple[CaseDecision, ...]
     expect: tuple[Wanted, ...]
     index: int
 
@@ -202,7 +212,7 @@ def _case(document: Document, spec: CaseSpec, index: int, mistakes: list[Mistake
     before = len(mistakes)
     series = {key: tuple(_entries(document, (*at, "series", key), items, mistakes)) for key, items in spec.series.items()}
     if len(mistakes) > before:  # Lengths follow from entries: what is wrong with one is not said twice.
-        return Case(spec.note, series, None, (), spec.context, (), index)
+        return Case(spec.note, series, None, (), spec.context, spec.decisions, (), index)
     count = max(map(len, series.values()))
     for key, values in series.items():
         if len(values) != count:
@@ -217,7 +227,7 @@ def _case(document: Document, spec: CaseSpec, index: int, mistakes: list[Mistake
     )
     expect = tuple(_wanted(document, (*at, "expect", i), one, count, mistakes) for i, one in enumerate(spec.expect))
     whole = None if rows is None else tuple(int(n) for n in rows)
-    return Case(spec.note, series, whole, coverage, spec.context, expect, index)
+    return Case(spec.note, series, whole, coverage, spec.context, spec.decisions, expect, index)
 
 
 def _entries(document: Document, at: Path, items: Sequence[str | float], mistakes: list[Mistake]) -> Iterator[Measurement]:

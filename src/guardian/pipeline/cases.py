@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from guardian.decisions.alerts import AlertKey, AlertState, Kind, Point, Track, refold, signal_of, unknown_signal
+from guardian.decisions.retraining import act, allowed_actions
 from guardian.decisions.verdict import Reason, Verdict, decide, gate, rounded
 from guardian.errors import InvalidFileError
 from guardian.files.document import choice_hint, shown
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from guardian.effects import Effects
     from guardian.errors import Mistake
     from guardian.metrics.base import Measurement
-    from guardian.pipeline.case_file import Case, Cases, Wanted
+    from guardian.pipeline.case_file import Case, CaseDecision, Cases, Wanted
     from guardian.policies.load import PolicySet
     from guardian.policies.model import Condition, PolicyFile, Severity
 
@@ -138,9 +139,11 @@ def run_cases(
     results = []
     for case, feeds, _ in resolved:
         if only is None or case.index in only:
-            outcomes = tuple(_Run(case, policy, name, cases.spec.every).outcomes(feeds))
-            mismatches = tuple(m for one in case.expect for m in _compare(case, one, outcomes))
-            results.append(CaseResult(case.note, len(outcomes), mismatches, outcomes))
+            run = _Run(case, policy, name, cases.spec.every)
+            outcomes = tuple(run.outcomes(feeds))
+            mismatches = [m for one in case.expect for m in _compare(case, one, outcomes)]
+            unheard = [_unheard(cases, case, i) for i in run.unheard]
+            results.append(CaseResult(case.note, len(outcomes), (*mismatches, *unheard), outcomes))
     seen = [outcome for result in results for outcome in result.outcomes]
     return CasesResult(cases.document.file, policy.name, tuple(results), tuple(_coverage(policy, seen)))
 
@@ -185,11 +188,21 @@ class _Run:
     every: int | None
     tracks: dict[AlertKey, Track] = field(default_factory=dict)
     requests: Mapping[str, Request] = field(default_factory=dict)
+    unheard: list[int] = field(default_factory=list)
 
     def outcomes(self, feeds: Sequence[Feed]) -> Iterator[Outcome]:
         for at in range(self.case.evaluations):
             for feed in feeds:
                 yield from self.evaluate(feed, at)
+            for i, decision in enumerate(self.case.decisions):
+                if decision.at == at and not self.decided(decision):
+                    self.unheard.append(i)
+
+    def decided(self, decision: CaseDecision) -> bool:
+        """Do what is decided to every request that takes it; return whether there was one."""
+        open_ = [r for r in self.requests.values() if decision.action in allowed_actions(r)]
+        self.requests = {**self.requests, **{r.id: act(r, decision.action, by="case", at=r.proposed_at) for r in open_}}
+        return bool(open_)
 
     def evaluate(self, feed: Feed, at: int) -> Iterator[Outcome]:
         """Judge one window by every rung of one rule."""
@@ -284,6 +297,12 @@ def _compare(case: Case, wanted: Wanted, outcomes: Sequence[Outcome]) -> Iterato
         for what, expected, got in pairs:
             if expected is not None and expected != got:
                 yield Mismatch(case.note, outcome.at, about, what, _said(expected), _said(got), wanted.line)
+
+
+def _unheard(cases: Cases, case: Case, index: int) -> Mismatch:
+    decision = case.decisions[index]
+    line = cases.document.place(("cases", case.index, "decisions", index)).line
+    return Mismatch(case.note, decision.at, "retraining", "decision", decision.action, "no request that takes it", line)
 
 
 def _said(value: str | tuple[str, ...]) -> str:

@@ -97,7 +97,7 @@ def _revised(
 def _new(timeline: Timeline, names: tuple[str, str, str], seen: Seen, memory: RuleMemory, until: int) -> Iterator[Due]:
     pane = timeline.latest.spans.pane_ms
     first = first_pane(seen.first, pane)
-    until = min(until, last_pane_end(seen.last, pane))
+    until = min(until, max(last_pane_end(seen.last, pane), seen.ticked // pane * pane))
     frontier = first if memory.frontier is None else memory.frontier
     older = memory.first is not None and first < memory.first
     if until <= frontier and not older:

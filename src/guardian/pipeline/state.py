@@ -32,11 +32,19 @@ CLOCK: Final = "clock"  # Name of the state blob with clock and versions.
 
 @dataclass(slots=True)
 class Seen:
-    """Least and greatest prediction time of one version, and whether its silence has closed its alerts."""
+    """What is known of one version's traffic.
+
+    Attributes:
+        first: Least prediction time.
+        last: Greatest prediction time.
+        retired: Whether its silence has closed its alerts.
+        ticked: Windows are made up to here although nothing came: an idle tick of a live clock said so.
+    """
 
     first: int
     last: int
     retired: bool = False
+    ticked: int = 0
 
 
 @dataclass
@@ -56,6 +64,7 @@ class ModelState:
     def see(self, version: str, first: int, last: int) -> None:
         """Take note of counted predictions of a version between two times."""
         seen = self.versions.setdefault(version, Seen(first, last))
+        seen.retired = seen.retired and last <= seen.last
         seen.first, seen.last = min(seen.first, first), max(seen.last, last)
         self.touched_clock = True
 
@@ -109,7 +118,7 @@ class ModelState:
         return out
 
     def _clock_blob(self) -> bytes:
-        versions = {v: [seen.first, seen.last, seen.retired] for v, seen in self.versions.items()}
+        versions = {v: [seen.first, seen.last, seen.retired, seen.ticked] for v, seen in self.versions.items()}
         return msgspec.json.encode({"clock": self.clock, "next_run": self.ledger.next_run, "versions": versions})
 
     @classmethod

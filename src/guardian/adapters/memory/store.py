@@ -108,6 +108,11 @@ class MemoryStore:
         except KeyError:
             raise NotFoundError(f"nothing is stored under {digest}", hint="check the digest") from None
 
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the latest row of every retraining request."""
+        found = sorted(self.tables.requests.values(), key=lambda write: (write.proposed_at, write.id))
+        return [json.loads(json.dumps(write.row)) for write in found]
+
     def outbox(self, topic: str, after_seq: int = 0, limit: int = 1_000) -> list[OutboxRow]:
         """Return announcements of a topic after a sequence, in order, at most `limit`."""
         rows = sorted(self.tables.outbox.items())

@@ -87,6 +87,13 @@ class SqlStore:
             raise NotFoundError(f"nothing is stored under {digest}", hint="check the digest and the home directory")
         return zlib.decompress(data)
 
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the latest row of every retraining request."""
+        requests = table("retraining")
+        with self.database.reading() as connection:
+            found = connection.execute(select(requests.c.row).order_by(requests.c.proposed_at, requests.c.id)).scalars().all()
+        return [json.loads(row) for row in found]
+
     def outbox(self, topic: str, after_seq: int = 0, limit: int = OUTBOX_PAGE) -> list[OutboxRow]:
         """Return announcements of a topic after a sequence, in order, at most `limit`."""
         outbox = table("outbox")

@@ -1,0 +1,301 @@
+"""The engine of one partition: read, count, judge, land; drop everything and load again when a step did not land.
+
+Takes ports. Gives reports of what each step did. Never: decides anything itself, or writes but through `land`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from guardian.canonical import short_id
+from guardian.decisions.retraining import Request
+from guardian.effects import Effects, Fates, PositionedWrite, Record
+from guardian.engine.catalog import changes, load_catalog
+from guardian.engine.fates import Fate as ErrorFate
+from guardian.engine.fates import FencedError, fate_of
+from guardian.engine.land import land
+from guardian.errors import GuardianError
+from guardian.events.dead_letter import Problem, bury
+from guardian.events.reasons import Reason
+from guardian.panes.clock import last_pane_end
+from guardian.panes.rows import Fate
+from guardian.pipeline.coded import code_batch
+from guardian.pipeline.count import count
+from guardian.pipeline.judge import Judge
+from guardian.pipeline.memory import PREFIX, ModelMemory
+from guardian.pipeline.state import CLOCK, ModelState, PartitionState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from guardian.engine.catalog import Held, References
+    from guardian.engine.ports import Claim, Delivery, Log, Partition, Store, StoredState
+    from guardian.pipeline.epochs import Timeline
+    from guardian.pipeline.judge import GroupTable
+    from guardian.policies.load import PolicySet
+
+TRIES_MAX: Final = 5  # Of one step against a fenced or busy store; then the error goes up.
+OFFSETS_NAMED_MAX: Final = 20  # Offsets that one dead-letter record names; the table has them all.
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step did.
+
+    Attributes:
+        events: Events taken from the log.
+        next_offset: Where the next step starts.
+        effects: What was landed.
+    """
+
+    events: int
+    next_offset: int
+    effects: Effects = field(repr=False)
+
+
+class Engine:
+    """Counts and judges one partition. Not for several threads."""
+
+    def __init__(
+        self, store: Store, log: Log, partition: Partition, owner: str, *, now: Callable[[], int], group_table: GroupTable
+    ) -> None:
+        self._store, self._log, self._partition, self._owner = store, log, partition, owner
+        self._now, self._group_table = now, group_table
+        self._buried: set[int] = set()
+        self._limit: int | None = None
+        self._active: dict[str, int] = {}
+        self.open()
+
+    def open(self) -> None:
+        """Claim the partition, which fences whoever held it, and load its state."""
+        self.claim: Claim = self._store.claim(self._partition, self._owner)
+        self._load()
+
+    def _load(self) -> None:
+        self.held: dict[str, Held] = load_catalog(self._store, self._partition)
+        stored = self._store.load(self._partition)
+        requests = [Request.from_json(row) for row in self._store.requests()]
+        timelines = {name: held.timeline for name, held in self.held.items()}
+        self.state = _state(stored, timelines)
+        self.memories = {name: _memory(name, stored, requests) for name in timelines}
+        self.judges = {name: Judge(name, self._group_table) for name in timelines}
+        self._active = {name: self._active.get(name, self._now()) for name in timelines}
+
+    @property
+    def clocks(self) -> dict[str, int | None]:
+        """Every model's clock."""
+        return {name: model.clock for name, model in self.state.models.items()}
+
+    def activate(self, files: PolicySet, references: References) -> Effects:
+        """Make `files` hold where they differ from what holds; return what was landed."""
+
+        def work() -> Effects:
+            return changes(files, self.held, self.clocks, references, self.claim.next_offset)
+
+        effects = self._landed(work)
+        if effects.positioned:
+            self._load()
+        return effects
+
+    def step(self, limit: int) -> Step | None:
+        """Count and judge about `limit` further events in one transaction; None when the log has no more."""
+        taken: list[int] = []
+
+        def work() -> Effects:
+            deliveries = self._log.read(self.claim.next_offset, self._limit or limit)
+            taken[:] = [sum(len(d.events) for d in deliveries)]
+            return self._count(deliveries) if taken[0] else Effects()
+
+        before = self.claim.next_offset
+        effects = self._landed(work, lambda: self.claim.next_offset + taken[0])
+        events = self.claim.next_offset - before
+        return Step(events, self.claim.next_offset, effects) if events else None
+
+    def end(self) -> Effects:
+        """Write the end tick of every model: every window that events made becomes final."""
+        return self._landed(lambda: self._tick("end-tick", {n: self._end_of(n) for n in self.state.models}))
+
+    def idle(self) -> Effects:
+        """Move live clocks of silent models on to the wall time minus lateness."""
+        return self._landed(lambda: self._tick("idle-tick", {n: self._idle_of(n) for n in self.state.models}))
+
+    def _landed(self, work: Callable[[], Effects], position: Callable[[], int] | None = None) -> Effects:
+        """Do one unit of work and land it; a fate of the error decides what happens when it does not land."""
+        for attempt in range(TRIES_MAX):
+            try:
+                effects = work()
+                if effects == Effects():
+                    return effects
+                next_offset = position() if position else self.claim.next_offset
+                self.claim = land(self._store, self.claim, next_offset, effects, self._now())
+            except GuardianError as error:
+                fate = fate_of(error)
+                if fate is ErrorFate.STOP or (fate is ErrorFate.RETRY and attempt == TRIES_MAX - 1):
+                    raise
+                self.open()
+                if fate is ErrorFate.DEAD_LETTER:
+                    return self._narrow(work, position)
+            else:
+                self._limit = None
+                return effects
+        raise FencedError("the step did not land", hint="look at who else writes to this database")
+
+    def _narrow(self, work: Callable[[], Effects], position: Callable[[], int] | None) -> Effects:
+        """Halve the batch until the one event is left that cannot be counted, and bury it."""
+        if self._limit == 1:
+            self._buried.add(self.claim.next_offset)
+        whole = self._limit or sum(len(d.events) for d in self._log.read(self.claim.next_offset, 1 << 20))
+        self._limit = max(1, whole // 2)
+        return self._landed(work, position)
+
+    def _count(self, deliveries: Sequence[Delivery]) -> Effects:
+        events = [event for delivery in deliveries for event in delivery.events]
+        first, state, effects = self.claim.next_offset, self.state, Effects()
+        known = {name: tuple(model.versions) for name, model in state.models.items()}
+        batches, letters = code_batch(self._without_buried(events, first), first, state.timelines, known)
+        letters = [letter for letter in letters if letter.offset not in self._buried]
+        letters += [bury(events[o - first], o, _OVERFLOW) for o in sorted(self._buried) if first <= o < first + len(events)]
+        received = _Received(deliveries)
+        for name in sorted(batches):
+            self._active[name] = self._now()
+            timeline = state.timelines[name]
+
+            def due(instant: int, name: str = name, timeline: Timeline = timeline) -> None:
+                effects.extend(self.judges[name].judge(state.models[name], timeline, self.memories[name], instant))
+
+            count(state.models[name], batches[name], timeline, received, due)
+        effects.dead_letters += letters
+        for letter in effects.dead_letters:
+            self._dead(letter.model)
+        effects.records += _intake(self._partition, first, events, effects)
+        effects.extend(self._writes())
+        return effects
+
+    def _without_buried(self, events: list[bytes], first: int) -> list[bytes]:
+        if not self._buried:
+            return events
+        return [b"" if first + i in self._buried else event for i, event in enumerate(events)]
+
+    def _dead(self, model: str) -> None:
+        if model in self.state.models:
+            self.state.models[model].tell(Fate.DEAD_LETTERED, np.zeros(1, np.int64))
+        else:
+            self.state.nameless[Fate.DEAD_LETTERED.value] += 1
+
+    def _writes(self) -> Effects:
+        effects = Effects()
+        for name, model in sorted(self.state.models.items()):
+            timeline = self.state.timelines[name]
+            pane_ms = timeline.latest.spans.pane_ms
+            effects.extend(model.writes(name, pane_ms))
+            effects.states += self.memories[name].writes(name)
+            if model.clock is not None:
+                widest = max(
+                    (p.window_of(r) for e in timeline.epochs for p in e.policies.values() for r in p.spec.rules), default=0
+                )
+                model.forget(timeline.latest.spans.bounds(model.clock).known_from - widest // pane_ms - 1)
+        if self.state.nameless:
+            effects.fates.append(Fates("", 0, dict(self.state.nameless)))
+        return effects
+
+    def _end_of(self, name: str) -> int | None:
+        model, spans = self.state.models[name], self.state.timelines[name].latest.spans
+        if not model.versions:
+            return None
+        last = max(last_pane_end(seen.last, spans.pane_ms) for seen in model.versions.values())
+        return last + spans.lateness_ms + spans.horizon_ms
+
+    def _idle_of(self, name: str) -> int | None:
+        spec, now = self.state.timelines[name].latest.model.spec, self._now()
+        if spec.clock != "live" or now < self._active[name] + spec.idle_after_ms:
+            return None
+        return now - spec.allowed_lateness
+
+    def _tick(self, kind: str, clocks: Mapping[str, int | None]) -> Effects:
+        """Move clocks on by positioned records, judging whatever becomes due on the way."""
+        effects = Effects()
+        for name, clock in sorted(clocks.items()):
+            model, timeline = self.state.models[name], self.state.timelines[name]
+            if clock is None or model.clock is None or clock <= model.clock:
+                continue
+            if kind == "idle-tick":
+                for seen in model.versions.values():
+                    seen.ticked = clock if not seen.retired else seen.ticked
+            for instant in timeline.latest.spans.instants(model.clock, clock):
+                effects.extend(self.judges[name].judge(model, timeline, self.memories[name], instant))
+            model.advance(clock)
+            body = {"model": name, "clock": clock}
+            effects.positioned.append(PositionedWrite(kind, self.claim.next_offset, body))  # type: ignore[arg-type]  # both kinds are listed
+            id_ = short_id(kind, name, str(clock), str(self.claim.next_offset))
+            effects.records.append(Record("control", kind, id_, name, {**body, "offset": self.claim.next_offset}))
+        if effects.positioned:
+            effects.extend(self._writes())
+        return effects
+
+
+_OVERFLOW: Final = Problem(Reason.VALUE_OUT_OF_RANGE, "$.data", "its sum would leave 62 bits; declare a larger unit", "")
+
+
+class _Received:
+    """When the log took in events, by their offsets."""
+
+    def __init__(self, deliveries: Sequence[Delivery]) -> None:
+        self._firsts = np.array([d.first_offset for d in deliveries], np.int64)
+        self._times = np.array([d.received_at for d in deliveries], np.int64)
+
+    def __call__(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._times[np.searchsorted(self._firsts, offsets, side="right") - 1]
+
+
+def _state(stored: StoredState, timelines: Mapping[str, Timeline]) -> PartitionState:
+    models = {}
+    for name, timeline in timelines.items():
+        clock = next((w.blob for w in stored.states if (w.model, w.name) == (name, CLOCK)), None)
+        models[name] = ModelState.load(
+            clock,
+            (w for w in stored.panes if w.model == name),
+            (w for w in stored.runs if w.model == name),
+            (w for w in stored.fates if w.model == name),
+            timeline,
+        )
+    state = PartitionState(timelines, models)
+    for fates in stored.fates:
+        if not fates.model:
+            state.nameless.update(fates.counts)
+    return state
+
+
+def _memory(name: str, stored: StoredState, requests: Sequence[Request]) -> ModelMemory:
+    blobs = [w.blob for w in stored.states if w.model == name and w.name.startswith(PREFIX)]
+    return ModelMemory.load(name, blobs, {r.id: r for r in requests if r.model == name})
+
+
+def _intake(partition: Partition, first: int, events: Sequence[bytes], effects: Effects) -> list[Record]:
+    """Return the coverage record of a step, and what it says of dead letters."""
+    stream, until = f"intake/{partition.number}", first + len(events)
+    covered = hashlib.sha256()
+    for event in events:
+        covered.update(len(event).to_bytes(8, "little"))
+        covered.update(event)
+    body = {"from_offset": first, "to_offset": until, "count": len(events), "digest": f"sha256:{covered.hexdigest()}"}
+    records = [Record(stream, "coverage", short_id("coverage", partition.topic, stream, str(first), str(until)), "", body)]
+    if effects.dead_letters:
+        reasons = Counter(letter.reason for letter in effects.dead_letters)
+        said = {
+            "from_offset": first,
+            "to_offset": until,
+            "count": len(effects.dead_letters),
+            "reasons": dict(sorted(reasons.items())),
+            "offsets": [letter.offset for letter in effects.dead_letters[:OFFSETS_NAMED_MAX]],
+        }
+        records.append(
+            Record(stream, "dead-letters", short_id("dead-letters", partition.topic, stream, str(first), str(until)), "", said)
+        )
+    return records
