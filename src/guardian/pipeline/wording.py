@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SMALLEST_SHOWN: Final = 0.001  # Intervals of no drift can be [0, 0]; smaller values would only look precise.
 COUNTED: Final = frozenset({"predictions", "panes"})  # Units whose values are whole numbers.
-_CHANGES: Final = {"drop": "the drop of {}", "rise": "the rise of {}", "ratio": "the ratio of {} to the reference"}
+_CHANGES: Final = {"drop": "drop from the reference", "rise": "rise from the reference", "ratio": "ratio to the reference"}
 
 
 def number(value: float, unit: str = "1") -> str:
@@ -103,14 +103,14 @@ def _who(subject: Subject) -> str:
 
 
 def _what(subject: Subject, rule: Rule) -> str:
-    """Name the measured thing, e.g. `the drop of accuracy`, `missing values of income`, `selection ratio by RAC1P`."""
-    title = REGISTRY[rule.metric].title
-    measured = title if rule.change is None else _CHANGES[rule.change].format(title)
-    parts = [measured]
+    """Name the measured thing, e.g. `Accuracy (drop from the reference)`, `missing values of income`."""
+    parts = [REGISTRY[rule.metric].title]
     if subject.column or subject.output:
         parts.append(f"of {_who(subject)}")
     if subject.of_class is not None:
         parts.append(f"of class {subject.of_class}")
     if subject.by is not None:
         parts.append(f"by {subject.by}")
+    if rule.change is not None:
+        parts.append(f"({_CHANGES[rule.change]})")
     return " ".join(parts)
