@@ -21,13 +21,16 @@ _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,18})?([
 _SUFFIXES: Final = ("Z", "+00:00")
 _BODIES: Final = ("0000-00-00T00:00:00", "0000-00-00T00:00:00.000", "0000-00-00T00:00:00.000000")
 _MS_BODY: Final = len(_BODIES[1])  # Further digits are cut off, as units.parse_time does.
-_ZERO: Final = ord("0")
 
-_TEMPLATES: Final = {
-    len(body + suffix): (min(len(body), _MS_BODY), np.frombuffer((body + suffix).encode(), np.uint8))
-    for body in _BODIES
-    for suffix in _SUFFIXES
-}
+
+def _template(form: str, body: int) -> tuple[int, NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return how much of the form is read, its least text, and by how much each character may be greater."""
+    least = np.frombuffer(form.encode(), np.uint8)
+    span = np.array([9 if i < body and letter == "0" else 0 for i, letter in enumerate(form)], np.uint8)
+    return min(body, _MS_BODY), least, span
+
+
+_TEMPLATES: Final = {len(body + end): _template(body + end, len(body)) for body in _BODIES for end in _SUFFIXES}
 
 
 def parse_times(texts: Sequence[str]) -> tuple[NDArray[np.int64], dict[int, Reason]]:
@@ -65,12 +68,11 @@ def _uniform(texts: Sequence[str]) -> NDArray[np.int64] | None:
     joined = "".join(texts)
     width = len(texts[0]) if texts else 0
     # Without the second test a longer text could lend a character to its shorter neighbour.
-    if width not in _TEMPLATES or not joined.isascii() or any(len(text) != width for text in texts):
+    if width not in _TEMPLATES or not joined.isascii() or len(set(map(len, texts))) != 1:
         return None
-    body, template = _TEMPLATES[width]
+    body, template, span = _TEMPLATES[width]
     grid = np.frombuffer(joined.encode(), np.uint8).reshape(len(texts), width)
-    # uint8 wraps, so that only the ten digits are below 10 after the subtraction.
-    if not np.where(template == _ZERO, grid - _ZERO < 10, grid == template).all():
+    if not (grid - template <= span).all():  # uint8 wraps: what lies below the template is far above its span.
         return None
     try:
         instants = np.ascontiguousarray(grid[:, :body]).view(f"S{body}").ravel().astype("M8[ms]").view(np.int64)
