@@ -1,0 +1,91 @@
+"""Every shipped policy has cases; they pass, they reach every rung both ways, and they notice when a rule changes."""
+
+from pathlib import Path
+
+import pytest
+
+from guardian.errors import InvalidFileError
+from guardian.files.strict_yaml import read
+from guardian.pipeline.case_file import Cases, load_cases
+from guardian.pipeline.cases import policy_of, run_cases
+from guardian.policies.load import load_set
+from guardian.policies.model import Condition, PolicyFile
+
+FOLDER = Path(__file__).parents[2] / "policies"
+SHIPPED = load_set({f.name: f.read_bytes() for f in sorted(FOLDER.glob("*.yaml")) if not f.name.endswith(".cases.yaml")})
+
+
+def load(file: Path) -> Cases:
+    reading = read(file.read_bytes(), file.name)
+    found = () if reading.mistakes else load_cases(reading.documents[0])
+    if isinstance(found, tuple):
+        raise InvalidFileError(found or reading.mistakes)
+    return found
+
+
+CASES = {policy_of(found, SHIPPED)[0].name: found for found in map(load, sorted(FOLDER.glob("*.cases.yaml")))}
+
+
+def passes(policy: PolicyFile, name: str) -> bool:
+    return run_cases(CASES[name], policy, policy_of(CASES[name], SHIPPED)[1]).passed
+
+
+def with_rule(policy: PolicyFile, index: int, **changes) -> PolicyFile:
+    rules = list(policy.spec.rules)
+    rules[index] = rules[index].model_copy(update=changes)
+    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"rules": tuple(rules)})})
+
+
+def mutants():
+    """Yield each shipped policy with one thing of one rule changed a little."""
+    for name, policy in SHIPPED.policies.items():
+        for i, rule in enumerate(policy.spec.rules):
+            changes = {}
+            for severity, condition in rule.rungs:
+                for factor in (0.95, 1.05):
+                    moved = Condition(condition.operator, condition.threshold * factor)
+                    changes[f"{severity} {moved}"] = {severity: moved}
+                turned = Condition("<" if condition.bad_above else ">", condition.threshold)
+                changes[f"{severity} {turned}"] = {severity: turned}
+            for word, count in (("open_after", policy.open_after_of(rule)), ("close_after", policy.close_after_of(rule))):
+                changes |= {f"{word} {count + by}": {word: count + by} for by in (-1, 1)}
+            if rule.require.rows is not None:
+                changes |= {
+                    f"rows {rule.require.rows + by}": {"require": rule.require.model_copy(update={"rows": 500 + by})}
+                    for by in (-1, 1)
+                }
+            if rule.require.label_coverage is not None:
+                changes |= {
+                    f"coverage {c}": {"require": rule.require.model_copy(update={"label_coverage": c})} for c in (0.898, 0.901)
+                }
+            if rule.retrain is not None:
+                changes["no retraining"] = {"retrain": None}
+                changes["retraining on warn"] = {"retrain": rule.retrain.model_copy(update={"on": "warn"})}
+                changes["approval auto"] = {"retrain": rule.retrain.model_copy(update={"approval": "auto"})}
+                day = 24 * 3_600_000
+                for by in (-day, day):
+                    changed = rule.retrain.model_copy(update={"cooldown": rule.retrain.cooldown + by})
+                    changes[f"cooldown {by:+d}"] = {"retrain": changed}
+            for what, change in changes.items():
+                yield pytest.param(name, i, change, id=f"{name} {rule.alert} {what}")
+
+
+def test_every_policy_has_cases():
+    assert set(CASES) == set(SHIPPED.policies)
+
+
+@pytest.mark.parametrize("name", SHIPPED.policies)
+def test_they_pass(name):
+    result = run_cases(CASES[name], *policy_of(CASES[name], SHIPPED))
+    assert [m for c in result.cases for m in c.mismatches] == []
+
+
+@pytest.mark.parametrize("name", SHIPPED.policies)
+def test_they_reach_every_rung_both_ways(name):
+    result = run_cases(CASES[name], *policy_of(CASES[name], SHIPPED))
+    assert [(c.rule, c.rung) for c in result.coverage if not (c.violated and c.satisfied)] == []
+
+
+@pytest.mark.parametrize(("name", "index", "change"), mutants())
+def test_they_notice_when_a_rule_changes(name, index, change):
+    assert not passes(with_rule(SHIPPED.policies[name], index, **change), name)
