@@ -50,9 +50,11 @@ class StreamCheck:
         self.stream = stream
         self.tree = CompactRange()
         self._cover_start = self._cover_next = -1
+        self._tiles = False
         self._marks = list(reversed(marks))
         self._mark = marks[0][0] if marks else -1
         self._agreed = 0
+        self._first: int | None = None
         self._findings = findings
         self._seq = 0
         self._links: tuple[str, ...] | None = (FIRST_PREV,)
@@ -82,29 +84,29 @@ class StreamCheck:
         return Covered(self.stream, self._cover_start, self._cover_next) if self._cover_next >= 0 else None
 
     @property
-    def last(self) -> str:
-        """The recomputed hash of the last record, hex."""
-        return self._links[0] if self._links else FIRST_PREV
+    def ends(self) -> tuple[str, ...]:
+        """The hashes that a head may hold: the last record's as recomputed, and as stored where that was told."""
+        return self._links or (FIRST_PREV,)
 
     def _check(self, row: Sealed) -> tuple[bool, bytes]:
         """Return whether the row is bad, and its leaf hash."""
         data = row.body_bytes
         if type(data) is not bytes or len(data) > RECORD_BYTES_MAX:
             what = f"The record is {type(data).__name__}, not bytes, or longer than {RECORD_BYTES_MAX}."
-            return self._tell(Flaw.MALFORMED, self._seq, what), leaf_hash(b"")
+            return self._doubt(Flaw.MALFORMED, self._seq, what), leaf_hash(b"")
         leaf = leaf_hash(data)
         if leaf.hex() != row.hash:
             what = f"The bytes hash to {leaf.hex()}, the column says {row.hash!r:.80}."
-            return self._tell(Flaw.HASH, self._seq, what), leaf
+            return self._doubt(Flaw.HASH, self._seq, what), leaf
         try:
             said = parse_record(data)
         except (ValueError, RecursionError) as error:
-            return self._tell(Flaw.MALFORMED, self._seq, f"The bytes cannot be read: {error!s:.200}."), leaf
+            return self._doubt(Flaw.MALFORMED, self._seq, f"The bytes cannot be read: {error!s:.200}."), leaf
         if wrong := _other_columns(row, said):
-            return self._tell(Flaw.COLUMN, self._seq, wrong), leaf
+            return self._doubt(Flaw.COLUMN, self._seq, wrong), leaf
         if self._links is not None and said["prev"] not in self._links:
             what = f"Record {self._seq} was chained to {said['prev']!r:.80}, which is not the one before it."
-            return self._tell(Flaw.CHAIN, max(self._seq - 1, 0), what), leaf
+            return self._doubt(Flaw.CHAIN, max(self._seq - 1, 0), what), leaf
         if said["kind"] in COVERAGE_KINDS and self.stream.startswith(INTAKE):
             return self._cover(said["body"]), leaf
         return False, leaf
@@ -118,7 +120,7 @@ class StreamCheck:
             return not self._tell(code, row.seq, f"Sequence {row.seq} comes again, after {self._seq - 1}.")
         last = f" to {row.seq - 1} are" if row.seq - 1 > self._seq else " is"
         self._tell(Flaw.GAP, self._seq, f"Sequence {self._seq}{last} missing.")
-        self._seq, self._links = row.seq, None
+        self._seq, self._links, self._tiles = row.seq, None, False
         return True
 
     def _cover(self, body: dict[str, Any]) -> bool:
@@ -128,9 +130,10 @@ class StreamCheck:
             what = f"The record covers offsets {start!r:.40} to {end!r:.40}, which is no interval."
             return self._tell(Flaw.COVERAGE, self._seq, what)
         known, self._cover_next = self._cover_next, end
+        tiles, self._tiles = self._tiles, True
         if known < 0:
             self._cover_start = start
-        elif start != known:
+        elif tiles and start != known:
             hole = "a hole" if start > known else "an overlap"
             what = f"Offsets up to {known} are covered and this record begins at {start}: {hole}."
             return self._tell(Flaw.COVERAGE, self._seq, what)
@@ -143,15 +146,22 @@ class StreamCheck:
         root = self.tree.root()
         while self._marks and self._marks[-1][0] == self.tree.size:
             if self._marks.pop()[1] == root:
-                self._agreed = self.tree.size
+                self._agreed, self._first = self.tree.size, None
                 continue
             what = f"The first {self.tree.size} records are not those that the checkpoint was signed over;"
             what += f" the change lies in {self._agreed} to {seq}."
-            self._tell(Flaw.CHECKPOINT_REWRITTEN, self._agreed, what)
+            # Where the chain has named a record already, the root only confirms it.
+            self._tell(Flaw.CHECKPOINT_REWRITTEN, self._agreed if self._first is None else self._first, what)
         self._mark = self._marks[-1][0] if self._marks else -1
+
+    def _doubt(self, code: Flaw, seq: int, what: str) -> bool:
+        """Tell of a record whose content is in doubt: what it covers is not known, so the next one need not tile."""
+        self._tiles = False
+        return self._tell(code, seq, what)
 
     def _tell(self, code: Flaw, seq: int, what: str) -> bool:
         self._findings.add(code, self.stream, seq, what)
+        self._first = seq if self._first is None else min(seq, self._first)
         return True
 
 

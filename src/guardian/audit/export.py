@@ -153,8 +153,9 @@ class ExportReader:
         if not (type(said.get("seq")) is int and all(type(said.get(name)) is str for name in _TEXTS)):
             said = {}
         place = (said.get("stream"), said.get("seq"))
-        # Bytes that their hash does not fit are believed on where they stand only if that is where they stand.
-        if said and (place in {(stream, seq), (place[0], 0)} or leaf_hash(data).hex() == stated):
+        # Bytes that do not have their hash are believed only where their place is the next, or a new stream's first.
+        fits = place == (stream, seq) or (place[0] != stream and place[1] == 0)
+        if said and (fits or leaf_hash(data).hex() == stated):
             at = _milliseconds(said["recorded_at"])
             place, names = (said["stream"], said["seq"]), (said["id"], said["kind"], said["model"])
             row = Sealed(*place, *names, at, data, said["prev"], stated)

@@ -69,7 +69,7 @@ class _LogCheck:
         self._marks = marks
         self._findings = findings
         self._open: StreamCheck | None = None
-        self._ends: dict[str, tuple[int, str]] = {}
+        self._ends: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._tips: list[Tip] = []
         self._covered: list[Covered] = []
         self._records = 0
@@ -124,7 +124,7 @@ class _LogCheck:
         if self._open is None:
             return
         self._open.finish()
-        self._ends[self._open.stream] = (self._open.tree.size, self._open.last)
+        self._ends[self._open.stream] = (self._open.tree.size, self._open.ends)
         self._tips.append(Tip(self._open.stream, self._open.tree.size, self._open.tree.root()))
         if self._open.covered:
             self._covered.append(self._open.covered)
@@ -132,7 +132,7 @@ class _LogCheck:
 
     def _compare_heads(self, heads: dict[str, tuple[int, str]]) -> None:
         for stream in sorted(heads.keys() | self._ends.keys()):
-            size, last = self._ends.get(stream, (0, ""))
+            size, ends = self._ends.get(stream, (0, ("",)))
             head = heads.get(stream)
             if head is None:
                 what = f"The log holds {size} records of a stream without a head."
@@ -140,6 +140,6 @@ class _LogCheck:
             elif head[0] != size:
                 what = f"The head says {head[0]!r:.40} records, the log holds {size}."
                 self._findings.add(Flaw.HEAD, stream, size, what)
-            elif head[1] != last:
-                what = f"The head says hash {head[1]!r:.80}, the last record has {last}."
+            elif head[1] not in ends:
+                what = f"The head says hash {head[1]!r:.80}, the last record has {ends[0]}."
                 self._findings.add(Flaw.HEAD, stream, size - 1, what)
