@@ -63,10 +63,7 @@ def list_records(  # noqa: PLR0913  # one argument an option
     found = (
         row
         for row in _log(context).rows(stream)
-        if (kind is None or row.kind == kind)
-        and (model is None or row.model == model)
-        and (start is None or row.recorded_at >= start)
-        and (end is None or row.recorded_at < end)
+        if (kind is None or row.kind == kind) and (model is None or row.model == model) and _between(row.recorded_at, start, end)
     )
     rows = [_columns(row) for row in islice(found, limit)]
     _print_rows(rows, output)
@@ -225,6 +222,13 @@ def _columns(row: Sealed) -> dict[str, Any]:
 
     values = (row.stream, row.seq, row.id, row.kind, rfc3339(row.recorded_at), row.model)
     return dict(zip(COLUMNS, values, strict=True)) | {"prev": row.prev, "hash": row.hash}
+
+
+def _between(at: object, start: int | None, end: int | None) -> bool:
+    """Return whether a record falls in [start, end); one whose column somebody spoilt is shown, not hidden."""
+    if not isinstance(at, int):
+        return True
+    return (start is None or at >= start) and (end is None or at < end)
 
 
 def _find(log: AuditLog, record: str) -> Sealed:
