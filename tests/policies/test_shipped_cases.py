@@ -1,5 +1,6 @@
 """Every shipped policy has cases; they pass, they reach every rung both ways, and they notice when a rule changes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from guardian.files.strict_yaml import read
 from guardian.pipeline.case_file import Cases, load_cases
 from guardian.pipeline.cases import policy_of, run_cases
 from guardian.policies.load import load_set
-from guardian.policies.model import Condition, PolicyFile
+from guardian.policies.model import Condition, PolicyFile, Rule
+from guardian.units import DAY_MS
 
 FOLDER = Path(__file__).parents[2] / "policies"
 SHIPPED = load_set({f.name: f.read_bytes() for f in sorted(FOLDER.glob("*.yaml")) if not f.name.endswith(".cases.yaml")})
@@ -36,38 +38,47 @@ def with_rule(policy: PolicyFile, index: int, **changes) -> PolicyFile:
     return policy.model_copy(update={"spec": policy.spec.model_copy(update={"rules": tuple(rules)})})
 
 
-def mutants():
-    """Yield each shipped policy with one thing of one rule changed a little."""
-    for name, policy in SHIPPED.policies.items():
-        for i, rule in enumerate(policy.spec.rules):
-            changes = {}
-            for severity, condition in rule.rungs:
-                for factor in (0.95, 1.05):
-                    moved = Condition(condition.operator, condition.threshold * factor)
-                    changes[f"{severity} {moved}"] = {severity: moved}
-                turned = Condition("<" if condition.bad_above else ">", condition.threshold)
-                changes[f"{severity} {turned}"] = {severity: turned}
-            for word, count in (("open_after", policy.open_after_of(rule)), ("close_after", policy.close_after_of(rule))):
-                changes |= {f"{word} {count + by}": {word: count + by} for by in (-1, 1)}
-            if rule.require.rows is not None:
-                changes |= {
-                    f"rows {rule.require.rows + by}": {"require": rule.require.model_copy(update={"rows": 500 + by})}
-                    for by in (-1, 1)
-                }
-            if rule.require.label_coverage is not None:
-                changes |= {
-                    f"coverage {c}": {"require": rule.require.model_copy(update={"label_coverage": c})} for c in (0.898, 0.901)
-                }
-            if rule.retrain is not None:
-                changes["no retraining"] = {"retrain": None}
-                changes["retraining on warn"] = {"retrain": rule.retrain.model_copy(update={"on": "warn"})}
-                changes["approval auto"] = {"retrain": rule.retrain.model_copy(update={"approval": "auto"})}
-                day = 24 * 3_600_000
-                for by in (-day, day):
-                    changed = rule.retrain.model_copy(update={"cooldown": rule.retrain.cooldown + by})
-                    changes[f"cooldown {by:+d}"] = {"retrain": changed}
-            for what, change in changes.items():
-                yield pytest.param(name, i, change, id=f"{name} {rule.alert} {what}")
+def threshold_changes(rule: Rule) -> Iterator[tuple[str, dict]]:
+    for severity, condition in rule.rungs:
+        for factor in (0.95, 1.05):
+            moved = Condition(condition.operator, condition.threshold * factor)
+            yield f"{severity} {moved}", {severity: moved}
+        turned = Condition("<" if condition.bad_above else ">", condition.threshold)
+        yield f"{severity} {turned}", {severity: turned}
+
+
+def count_changes(policy: PolicyFile, rule: Rule) -> Iterator[tuple[str, dict]]:
+    for word, count in (("open_after", policy.open_after_of(rule)), ("close_after", policy.close_after_of(rule))):
+        for by in (-1, 1):
+            yield f"{word} {count + by}", {word: count + by}
+
+
+def requirement_changes(rule: Rule) -> Iterator[tuple[str, dict]]:
+    rows, coverage = rule.require.rows, rule.require.label_coverage
+    changes = [{"rows": rows + by} for by in (-1, 1)] if rows else []
+    changes += [{"label_coverage": coverage + by} for by in (-0.002, 0.001)] if coverage else []
+    for change in changes:
+        yield f"require {change}", {"require": rule.require.model_copy(update=change)}
+
+
+def retrain_changes(rule: Rule) -> Iterator[tuple[str, dict]]:
+    if rule.retrain is not None:
+        yield "no retraining", {"retrain": None}
+        cooldown = rule.retrain.cooldown
+        for change in ({"on": "warn"}, {"approval": "auto"}, {"cooldown": cooldown - DAY_MS}, {"cooldown": cooldown + DAY_MS}):
+            yield f"retrain {change}", {"retrain": rule.retrain.model_copy(update=change)}
+
+
+def mutants() -> list:
+    """Return each shipped policy with one thing of one rule changed a little."""
+    return [
+        pytest.param(name, i, change, id=f"{name} {rule.alert} {what}")
+        for name, policy in SHIPPED.policies.items()
+        for i, rule in enumerate(policy.spec.rules)
+        for what, change in (
+            *threshold_changes(rule), *count_changes(policy, rule), *requirement_changes(rule), *retrain_changes(rule)
+        )
+    ]  # fmt: skip
 
 
 def test_every_policy_has_cases():

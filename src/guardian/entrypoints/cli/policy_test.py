@@ -146,7 +146,8 @@ def _print_tables(results: list[CasesResult]) -> None:
         for c in r.cases
     ]
     emit(rows, ("result", "policy", "case", "evaluations"), Format.TABLE)
-    found = [m for r in results for m in _mismatches(r, r.cases)]
+    # Cells of tables are cut; the line must not be, so a table names the file alone.
+    found = [{**m, "place": Path(m["place"]).name} for r in results for m in _mismatches(r, r.cases)]
     if found:
         print()  # noqa: T201
         emit(found, ("place", "case", "at", "about", "what", "expected", "got"), Format.TABLE)
