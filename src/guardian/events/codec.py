@@ -62,9 +62,10 @@ def decode(
         for kind, rows, structs in _by_kind(*_structs(chunk, shapes, problems)):
             shape = shapes.by_data[kind]
             good, kept, times = _checked(shape, rows, structs, problems)
-            if kind not in columns:
+            if kept and kind not in columns:
                 columns[kind] = PredictionColumns(shape) if shape.kind == PREDICTION_TYPE else LabelColumns(shape)
-            columns[kind].add(kept, good + (first_offset + start), times)
+            if kept:
+                columns[kind].add(kept, good + (first_offset + start), times)
         for row, problem in sorted(problems.items(), key=lambda item: item[0]):
             yield bury(chunk[row], first_offset + start + row, problem)
     for grown in columns.values():

@@ -58,22 +58,28 @@ def diagnose(event: bytes, error: Exception, models: frozenset[str]) -> Problem:
     """Say what is wrong with `event`, which the typed decoder refused with `error`."""
     try:
         value = msgspec.json.decode(event)
-    except msgspec.ValidationError as untyped:
-        return _sorted(str(untyped), "")
+    except msgspec.ValidationError:  # A number beyond a double's or a guarded integer's range, maybe where nobody looks.
+        value = _leniently(event)
+        if value is None:
+            return Problem(Reason.NOT_JSON, "$", "It is no JSON.")
     except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
         return _malformed(event, malformed)
     model = _model_of(value)
     return _envelope(value, model, models) or _sorted(str(error), model)
 
 
+def _leniently(event: bytes) -> Any:
+    """Read JSON that may hold numbers which are not finite; None where it is no JSON even so."""
+    try:
+        return json.loads(event.decode(), parse_int=float)
+    except ValueError:
+        return None
+
+
 def _malformed(event: bytes, error: Exception) -> Problem:
     """Tell numbers that are not finite, which some writers of JSON emit, from what is no JSON at all."""
-    place = None
-    if b"NaN" in event or b"Infinity" in event:
-        try:
-            place = next(_not_finite(json.loads(event.decode())), None)
-        except ValueError:
-            place = None
+    spelled = b"NaN" in event or b"Infinity" in event
+    place = next(_not_finite(_leniently(event)), None) if spelled else None
     if place is not None:
         return Problem(Reason.NOT_FINITE, place, "Numbers must be finite; leave out a value that is missing.")
     text = "It is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
