@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guardian.audit.checkpoint import Checkpoint, join_notes, origin_of, sign
-from guardian.audit.signing import log_name
+from guardian.audit.signing import KeyRefusedError, log_name
 from guardian.audit.verify import verify
-from guardian.errors import GuardianError
+from guardian.errors import GuardianError, NotFoundError
 
 if TYPE_CHECKING:
     from guardian.audit.signing import SigningKey
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointRefusedError(GuardianError):
-    """The log is not what was signed before, or not what was written, and is not signed again."""
+    """The log is not what was signed before, or not what was written, and is not signed again. Exit code 1."""
 
     code = "audit.checkpoint.refused"
 
@@ -49,12 +49,13 @@ class Signed:
 def take_checkpoint(log: AuditLog, key: SigningKey, at: int) -> Signed:
     """Sign the heads of all streams and store the notes. `at` is the wall clock, UTC milliseconds.
 
-    Raises CheckpointRefusedError when verification finds anything, or when there is nothing to sign.
+    Raises CheckpointRefusedError when verification finds anything, KeyRefusedError when the key is another
+    log's, and NotFoundError when there is nothing to sign.
     """
     with log.snapshot():
         name = log_name(log.log_id())
         if key.name != name:
-            raise CheckpointRefusedError(f"the key is {key.name}'s, the log is {name}", hint="use the log's own key")
+            raise KeyRefusedError(f"the key is {key.name}'s, the log is {name}", hint="use the log's own key")
         # Without a key: an earlier note must agree whoever signed it.
         report = verify(log.rows(), heads=log.heads(), stored=log.checkpoints(), log_id=log.log_id())
     if report.first is not None:
@@ -62,7 +63,7 @@ def take_checkpoint(log: AuditLog, key: SigningKey, at: int) -> Signed:
             f"the log does not hold: {report.first}", hint="run guardian audit verify, and compare with a copy kept elsewhere"
         )
     if not report.tips:
-        raise CheckpointRefusedError("the log holds no record yet", hint="take a checkpoint after the first one")
+        raise NotFoundError("the log holds no record yet", hint="take a checkpoint after the first one")
     checkpoints = tuple(Checkpoint(origin_of(name, tip.stream), tip.size, tip.root) for tip in report.tips)
     notes = [sign(checkpoint, key) for checkpoint in checkpoints]
     for checkpoint, note in zip(checkpoints, notes, strict=True):

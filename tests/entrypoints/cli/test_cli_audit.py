@@ -12,7 +12,7 @@ from guardian.audit.export import ExportUnreadableError
 from guardian.audit.signing import KeyRefusedError, log_name
 from guardian.config import Home
 from guardian.effects import Record
-from guardian.engine.audit_signing import CheckpointRefusedError
+from guardian.entrypoints.cli import main
 from guardian.entrypoints.cli.audit import app
 from guardian.errors import NotFoundError, UnreachableError, UsageError
 
@@ -70,7 +70,7 @@ def test_list_filters_and_says_when_there_is_more(home):
         lines = run(home, "list", "-o", "jsonl", *filters).stdout.splitlines()
         assert [json.loads(line)["id"] for line in lines] == ids
     result = run(home, "list", "--limit", "3")
-    assert result.stdout.splitlines()[0].split() == ["stream", "seq", "id", "kind", "recorded_at", "model"]
+    assert result.stdout.splitlines()[0].split("  ")[0] == "STREAM"
     assert len(result.stdout.splitlines()) == 4
     assert "more than 3" in result.stderr
     run(home, "list", "--since", "yesterday", raises=UsageError)
@@ -116,8 +116,10 @@ def test_an_honest_log_verifies_with_and_without_a_checkpoint(home, tmp_path):
         ("UPDATE audit_record SET prev = hash WHERE stream = 'decisions/m' AND seq = 2", 2),
         ("UPDATE audit_record SET hash = prev WHERE stream = 'decisions/m' AND seq = 2", 2),
         (
-            "UPDATE audit_record SET body = CAST(replace(CAST(body AS TEXT), '\"n\":2', '\"n\":3') AS BLOB)"
-            " WHERE stream = 'decisions/m' AND seq = 2",
+            (
+                "UPDATE audit_record SET body = CAST(replace(CAST(body AS TEXT), '\"n\":2', '\"n\":3') AS BLOB)"
+                " WHERE stream = 'decisions/m' AND seq = 2"
+            ),
             2,
         ),
         ("UPDATE audit_record SET seq = 77 WHERE stream = 'decisions/m' AND seq = 2", 2),
@@ -133,7 +135,9 @@ def test_a_change_in_sql_is_named_with_exit_code_one(home, statement, place):
     assert result.exit_code == 1
     assert f"First record in doubt: {STREAM}/{place}." in result.stderr
     assert f"{STREAM}/{place}: " in result.stdout
-    run(home, "checkpoint", raises=CheckpointRefusedError)
+    refused = run(home, "checkpoint")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "audit.checkpoint.refused" in refused.stderr
 
 
 def test_a_cut_tail_with_its_head_fixed_is_noticed_by_the_checkpoint_alone(home, tmp_path):
@@ -155,7 +159,7 @@ def test_a_cut_tail_with_its_head_fixed_is_noticed_by_the_checkpoint_alone(home,
 
 def test_what_a_stranger_wrote_reaches_no_terminal_raw(home):
     in_sql(home, "UPDATE audit_record SET kind = 'a\x1b[31m\u202e\n\x9b' WHERE stream = 'decisions/m' AND seq = 2")
-    for arguments in (["verify"], ["list"], ["verify", "-o", "json"], ["list", "-o", "jsonl"]):
+    for arguments in (["verify"], ["list"], ["verify", "-o", "json"], ["show", "v-2"]):
         result = run(home, *arguments)
         assert not {"\x1b", "\u202e", "\x9b"} & set(result.output), arguments
 
@@ -179,3 +183,23 @@ def test_an_export_that_fails_leaves_no_file(home, tmp_path):
     out = tmp_path / "log.jsonl"
     assert run(home, "export", "--out", str(out), raises=Exception).exit_code == 1
     assert not out.exists()
+
+
+def test_exit_codes_of_the_whole_command(home, tmp_path, capfd):
+    def code(*arguments, at=home.root):
+        return main(["--home", str(at), "audit", *arguments])
+
+    assert code("verify") == 0
+    assert code("verify", at=tmp_path / "nowhere") == 4
+    assert code("verify", "--export", str(tmp_path / "nowhere")) == 4
+    assert code("list", "--until", "later") == 2
+    assert code("verify", "--nonsense") == 2
+    in_sql(home, "UPDATE audit_record SET id = 'x' WHERE stream = 'decisions/m' AND seq = 2")
+    capfd.readouterr()
+    assert code("verify") == 1
+    out, words = capfd.readouterr()
+    assert out.startswith("audit.column: decisions/m/2: ")
+    assert words.endswith("First record in doubt: decisions/m/2.\n")
+    assert code("checkpoint") == 1
+    home.database.write_bytes(b"no database at all" * 1_000)
+    assert code("verify") == 4

@@ -7,10 +7,8 @@ could not read.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import contextmanager
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Final
@@ -18,6 +16,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from guardian.config import Home
+from guardian.entrypoints.cli.output import emit, ended_by_reader, say
+from guardian.entrypoints.cli.session import Format, session
 from guardian.errors import NotFoundError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -35,15 +35,7 @@ COLUMNS: Final = ("stream", "seq", "id", "kind", "recorded_at", "model")
 app = typer.Typer(help="Read, verify, export and sign the audit log.", no_args_is_help=True)
 
 
-class Form(StrEnum):
-    """How data is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-
-
-FormOption = Annotated[Form, typer.Option("--output", "-o", help="Form of the data on stdout.")]
+FormatOption = Annotated[Format | None, typer.Option("--output", "-o", help="How data is printed; default table.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="File to write, which must not be there yet; stdout without.")]
 
 
@@ -56,7 +48,7 @@ def list_records(  # noqa: PLR0913  # one argument an option
     since: Annotated[str | None, typer.Option(help="Recorded at or after this instant, RFC 3339.")] = None,
     until: Annotated[str | None, typer.Option(help="Recorded before this instant, RFC 3339.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=LIST_MAX, help="At most so many records.")] = LIST_DEFAULT,
-    output: FormOption = Form.TABLE,
+    output: FormatOption = None,
 ) -> None:
     """List records by stream and sequence."""
     start, end = _instant("--since", since), _instant("--until", until)
@@ -65,8 +57,7 @@ def list_records(  # noqa: PLR0913  # one argument an option
         for row in _log(context).rows(stream)
         if (kind is None or row.kind == kind) and (model is None or row.model == model) and _between(row.recorded_at, start, end)
     )
-    rows = [_columns(row) for row in islice(found, limit)]
-    _print_rows(rows, output)
+    emit((_columns(row) for row in islice(found, limit)), COLUMNS, output)
     if next(found, None) is not None:
         _say(f"There are more than {limit}: narrow the filters or raise --limit.")
 
@@ -96,7 +87,7 @@ def verify(
     export: Annotated[Path | None, typer.Option(help="Verify this export instead of the database.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint file that was kept elsewhere.")] = None,
     public_key: Annotated[Path | None, typer.Option(help="The log's public key, from a source that you trust.")] = None,
-    output: FormOption = Form.TABLE,
+    output: FormatOption = None,
 ) -> None:
     """Check that the log is what was written: chain, columns, heads, coverage and checkpoints."""
     from guardian.adapters.keys.files import read_public_key
@@ -129,13 +120,17 @@ def checkpoint(context: typer.Context, out: OutOption = None) -> None:
     from guardian.adapters.clock import wall_clock
     from guardian.adapters.keys.files import ensure_public_key, read_signing_key
     from guardian.audit.signing import log_name
-    from guardian.engine.audit_signing import take_checkpoint
+    from guardian.engine.audit_signing import CheckpointRefusedError, take_checkpoint
 
     home = _home(context)
     log = _log(context)
     key = read_signing_key(home.private_key, log_name(log.log_id()))
     ensure_public_key(home.public_key, key)
-    signed = take_checkpoint(log, key, wall_clock())
+    try:
+        signed = take_checkpoint(log, key, wall_clock())
+    except CheckpointRefusedError as error:
+        _say(str(error))
+        raise typer.Exit(1) from error
     with _sink(out) as file:
         file.write(signed.file)
     _say(f"Signed {signed.records} records in {len(signed.checkpoints)} streams{f', in {out}' if out else ''}.")
@@ -168,29 +163,20 @@ def _verify_database(context: typer.Context, kept: bytes | None, key: PublicKey 
         )
 
 
-def _print_report(report: Report, output: Form) -> None:
+def _print_report(report: Report, output: Format | None) -> None:
     findings: list[dict[str, Any]] = [
         {"code": str(f.code), "stream": f.stream, "seq": f.seq, "what": f.what, "means": f.means} for f in report.findings
     ]
-    match output:
-        case Form.JSON:
-            summary = {
-                "ok": report.ok,
-                "records": report.records,
-                "streams": report.streams,
-                "checkpoints": report.checkpoints,
-                "findings": findings,
-                "unlisted": report.unlisted,
-                "covered": [{"stream": c.stream, "start": c.start, "next": c.next} for c in report.covered],
-                "remarks": list(report.remarks),
-            }
-            typer.echo(json.dumps(summary, indent=2))
-        case Form.JSONL:
-            for finding in findings:
-                typer.echo(json.dumps(finding))
-        case Form.TABLE:
-            for found in report.findings:
-                typer.echo(_plain(str(found)))
+    with ended_by_reader():
+        match output or session().output or Format.TABLE:
+            case Format.JSON:
+                typer.echo(json.dumps(_summary(report, findings), indent=2))
+            case Format.JSONL:
+                for finding in findings:
+                    typer.echo(json.dumps(finding))
+            case Format.TABLE:
+                for found in report.findings:
+                    typer.echo(_plain(str(found)))
     for remark in report.remarks:
         _say(remark)
     read = f"{report.records} records in {report.streams} streams, {report.checkpoints} checkpoints"
@@ -202,19 +188,17 @@ def _print_report(report: Report, output: Form) -> None:
     _say(f"Read {read}: {len(report.findings) + report.unlisted} findings.{place}")
 
 
-def _print_rows(rows: list[dict[str, Any]], output: Form) -> None:
-    match output:
-        case Form.JSON:
-            typer.echo(json.dumps(rows, indent=2))
-        case Form.JSONL:
-            for row in rows:
-                typer.echo(json.dumps(row))
-        case Form.TABLE:
-            cells = [COLUMNS, *(tuple(_plain(str(row[name])) for name in COLUMNS) for row in rows)]
-            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-            for line in cells:
-                padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-                typer.echo("  ".join(padded).rstrip())
+def _summary(report: Report, findings: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "ok": report.ok,
+        "records": report.records,
+        "streams": report.streams,
+        "checkpoints": report.checkpoints,
+        "findings": findings,
+        "unlisted": report.unlisted,
+        "covered": [{"stream": c.stream, "start": c.start, "next": c.next} for c in report.covered],
+        "remarks": list(report.remarks),
+    }
 
 
 def _columns(row: Sealed) -> dict[str, Any]:
@@ -252,7 +236,7 @@ def _instant(option: str, text: str | None) -> int | None:
 
 
 def _home(context: typer.Context) -> Home:
-    return context.find_object(Home) or Home(Path(os.environ.get("GUARDIAN_HOME", ".")))
+    return context.find_object(Home) or session().home
 
 
 def _log(context: typer.Context) -> AuditLog:
@@ -281,8 +265,9 @@ def _reading(path: Path) -> Iterator[IO[bytes]]:
 def _sink(path: Path | None) -> Iterator[IO[bytes]]:
     """Give a new file, gone again when writing it fails; or stdout."""
     if path is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with ended_by_reader():
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
         return
     try:
         file = path.open("xb")
@@ -304,4 +289,4 @@ def _plain(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    typer.echo(_plain(text), err=True)
+    say(_plain(text))
