@@ -20,8 +20,7 @@ WHAT = Subject(column="c")
 EQUAL = np.full(10, 0.1)
 RARE = 0.8 ** np.arange(20) / (0.8 ** np.arange(20)).sum()  # The rarest of 20 cells hold 0.3 to 0.9 % before pooling.
 
-# cells, live rows, documented mean coverage, the least and the most that is accepted here: documented -0.02 and +0.03, three
-# standard errors and what the choice of drifts moves it by.
+# Shares, live rows, documented mean coverage. Accepted: 0.02 less (three standard errors) to 0.03 more (another mix of drifts).
 CASES = [
     (EQUAL, 50, 0.951),
     (EQUAL, 200, 0.952),

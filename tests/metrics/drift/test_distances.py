@@ -121,3 +121,22 @@ def test_a_constant_has_no_unit_to_move_by():
 @pytest.mark.parametrize("metric", DISTANCES)
 def test_no_reference_no_distance(metric):
     assert metric.measure(counted([1, 2, 3, 4, 5]), None, WHAT, Options()) == Undefined(Why.NO_REFERENCE)
+
+
+def test_the_interval_of_ks_by_hand():
+    got = measured(ks, counted([30, 20, 20, 20, 10]), counted([200] * 5))
+    sigmas = [
+        math.sqrt(f * (1 - f) / 100 + g * (1 - g) / 1_000)
+        for f, g in (
+            (30.5 / 101, 200.5 / 1_001),
+            (50.5 / 101, 400.5 / 1_001),
+            (70.5 / 101, 600.5 / 1_001),
+            (90.5 / 101, 800.5 / 1_001),
+        )
+    ]
+    assert got.value == pytest.approx(0.1)
+    assert got.low == pytest.approx(max(0.1 - 2.33 * min(sigmas), 0))
+    assert got.high == pytest.approx(0.1 + 1.959964 * max(sigmas), rel=1e-6)
+    far = measured(ks, counted([100, 0, 0, 0, 0]), counted([200] * 5))
+    f, g = 100.5 / 101, 200.5 / 1_001
+    assert far.low == pytest.approx(0.8 - 2.33 * math.sqrt(f * (1 - f) / 100 + g * (1 - g) / 1_000))

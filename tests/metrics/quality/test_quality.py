@@ -118,6 +118,11 @@ def test_the_quantile_is_numpys_and_lies_in_its_interval(histogram, quantile):
     assert got.low <= got.value <= got.high
 
 
+def test_the_interval_of_the_delay_is_two_labels_by_rank():
+    # Ten labels, one a pane: the 5th, and the 2nd to the 9th (0.979 of binomial(10, 1/2) lies between).
+    assert measure(label_delay, counts=delayed([1] * 10)) == Measured(4.0, 10, 1.0, 8.0)
+
+
 @given(st.integers(1, 3_000), st.floats(0.01, 0.99), st.sampled_from([0.025, 0.5, 0.975]))
 def test_binomial_quantiles_are_scipys(n, p, level):
     assert label_delay.binomial_quantile(level, n, p) == binom.ppf(level, n, p)
