@@ -64,16 +64,18 @@ def rows_of(found: PredictionRows | LabelRows) -> dict[int, Row]:
 def by_offset(events: list[bytes], first_offset: int = 0) -> dict[int, Row | DeadLetter]:
     """Everything that comes out, by offset; fails where an offset comes out twice or rows are out of order."""
     out: dict[int, Row | DeadLetter] = {}
-    seen = set()
+    last: dict[object, int] = {}
+    kind: object
+    rows: dict[int, Row | DeadLetter]
     for found in decode(events, first_offset, MODELS):
         if isinstance(found, DeadLetter):
-            rows: dict[int, Row | DeadLetter] = {found.offset: found}
+            kind, rows = "letter", {found.offset: found}
         else:
+            assert 0 < len(found.offsets) <= codec.CHUNK_EVENTS
             assert np.all(np.diff(found.offsets) > 0)
-            assert len(found.offsets)
-            assert (type(found), found.model) not in seen
-            seen.add((type(found), found.model))
-            rows = dict(rows_of(found))
+            kind, rows = (type(found), found.model), dict(rows_of(found))
+        assert min(rows) > last.get(kind, -1)
+        last[kind] = max(rows)
         assert not out.keys() & rows.keys()
         out |= rows
     return out

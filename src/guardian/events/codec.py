@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from guardian.events.columns import LabelColumns, PredictionColumns
+from guardian.events.columns import label_rows, prediction_rows
 from guardian.events.dead_letter import Problem, bury
 from guardian.events.diagnose import SHORTEST_TOO_DEEP, diagnose, refuse
 from guardian.events.envelope import PREDICTION_TYPE, VERSION_CHARS_MAX
@@ -46,8 +46,9 @@ def decode(
 ) -> Iterator[PredictionRows | LabelRows | DeadLetter]:
     """Decode consecutive events of one partition; every offset comes out exactly once, in a row or a dead letter.
 
-    Dead letters come as they are found, in order of offset; then, for each model and kind, all its rows in log order. Labels
-    and predictions are not checked against the model's classes here: that is counting's.
+    They come chunk by chunk: at most CHUNK_EVENTS rows at a time of each model and kind, and the chunk's dead letters. Rows of
+    one model and kind are in log order, dead letters too. Labels and predictions are not checked against the model's classes
+    here: that is counting's.
 
     Args:
         events: The raw events.
@@ -55,21 +56,17 @@ def decode(
         models: Model files by name.
     """
     shapes = shapes_of(models)
-    columns: dict[type, PredictionColumns | LabelColumns] = {}
     for start in range(0, len(events), CHUNK_EVENTS):
         chunk = events[start : start + CHUNK_EVENTS]
         problems: dict[int, Problem] = {}
         for kind, rows, structs in _by_kind(*_structs(chunk, shapes, problems)):
             shape = shapes.by_data[kind]
             good, kept, times = _checked(shape, rows, structs, problems)
-            if kept and kind not in columns:
-                columns[kind] = PredictionColumns(shape) if shape.kind == PREDICTION_TYPE else LabelColumns(shape)
             if kept:
-                columns[kind].add(kept, good + (first_offset + start), times)
+                make = prediction_rows if shape.kind == PREDICTION_TYPE else label_rows
+                yield make(shape, kept, good + (first_offset + start), times)
         for row, problem in sorted(problems.items(), key=lambda item: item[0]):
             yield bury(chunk[row], first_offset + start + row, problem)
-    for grown in columns.values():
-        yield grown.rows()
 
 
 def _structs(chunk: Sequence[bytes], shapes: Shapes, problems: dict[int, Problem]) -> tuple[NDArray[np.int64], list[Any]]:

@@ -38,8 +38,7 @@ class Layout:
 
     model: str
     task: Task
-    numeric: tuple[str, ...]
-    categorical: tuple[str, ...]
+    numeric: frozenset[str]
     protected: tuple[str, ...]
     columns: tuple[str, ...]
 
@@ -47,10 +46,7 @@ class Layout:
     def of(cls, model: str, file: ModelFile) -> Layout:
         """Return the layout of a model's events."""
         spec = file.spec
-        names = spec.column_names
-        numeric = spec.numeric
-        categorical = tuple(name for name in names if name not in set(numeric))
-        return cls(model, spec.task, numeric, categorical, spec.protected, names)
+        return cls(model, spec.task, frozenset(spec.numeric), spec.protected, spec.column_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +125,7 @@ def _label(layout: Layout) -> tuple[type, Shape]:
 
 
 def _prediction(layout: Layout) -> tuple[type, Shape]:
-    features, get_features = _columns("Features", layout.columns, frozenset(layout.numeric))
+    features, get_features = _columns("Features", layout.columns, layout.numeric)
     attributes, get_attributes = _columns("Attributes", layout.protected, frozenset())
     score = float if layout.task == "regression" else _Share
     fields: list[Any] = [
