@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from guardian.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from guardian.adapters.sql.database import Database
     from guardian.adapters.sql.reader import Reader
     from guardian.adapters.sql.store import SqlStore
+    from guardian.catalog.model_file import ModelFile
     from guardian.config import Home
     from guardian.engine.audit_port import AuditLog
+    from guardian.engine.engine import Engine
     from guardian.engine.ports import Log
+    from guardian.engine.service import Service
+    from guardian.panes.windows import Reference
+    from guardian.policies.load import PolicySet
+
+INBOX: Final = "inbox"  # The embedded engine's one topic.
 
 
 def open_database(home: Home) -> Database:
@@ -70,3 +79,115 @@ def open_reader(home: Home) -> Reader:
     from guardian.adapters.sql.reader import Reader
 
     return Reader(open_database(home))
+
+
+class TableReferences:
+    """References from the tables that model files name, in a home directory."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def source(self, model: ModelFile) -> str | None:
+        """Return the digest of the table's bytes."""
+        from guardian.adapters.home.files import digest_of_file, table_path
+
+        if model.spec.reference is None:
+            return None
+        return digest_of_file(table_path(self._home.root, model.spec.reference.uri))
+
+    def build(self, model: ModelFile) -> Reference:
+        """Read the table and fold it into a reference."""
+        from guardian.adapters.home.files import table_path
+        from guardian.adapters.tables import read_columns
+        from guardian.pipeline.reference import Table, build
+
+        spec = model.spec
+        if spec.reference is None:
+            raise NotFoundError(f"{model.name} names no reference", hint="add spec.reference to the model file")
+        names = spec.reference_columns
+        wanted = [
+            *spec.column_names,
+            names.prediction,
+            *((names.score,) if names.score else ()),
+            *((names.label,) if spec.labels else ()),
+        ]
+        columns = read_columns(table_path(self._home.root, spec.reference.uri), list(dict.fromkeys(wanted)))
+        return build(
+            model,
+            Table(
+                columns={name: columns[name] for name in spec.column_names},
+                predictions=columns[names.prediction],
+                scores=columns[names.score] if names.score else None,
+                labels=columns[names.label] if spec.labels else None,
+            ),
+        )
+
+
+def read_files(home: Home) -> PolicySet:
+    """Return the home's model and policy files. Raises InvalidFileError with every mistake."""
+    from guardian.adapters.home.files import read_policies
+    from guardian.policies.load import load_set
+
+    return load_set(read_policies(home.policies))
+
+
+def open_engine(home: Home, store: SqlStore, owner: str) -> Engine:
+    """Claim the home's partition and load its state."""
+    from guardian.adapters.analysis.fairness_table import group_table
+    from guardian.adapters.clock import wall_clock
+    from guardian.engine.engine import Engine
+    from guardian.engine.ports import Partition
+
+    return Engine(store, open_log(home), Partition(INBOX, 0), owner, now=wall_clock, group_table=group_table)
+
+
+def open_service(home: Home, say: Callable[[str], None]) -> Service:
+    """Return the whole embedded service of a home, ready to run."""
+    import os
+    import socket
+
+    from guardian.adapters.clock import wall_clock
+    from guardian.adapters.schedule import Schedule
+    from guardian.config import Settings
+    from guardian.engine.service import Pace, Service, World
+
+    settings = Settings.load(home)
+    owner = f"{socket.gethostname()}/{os.getpid()}"
+    store = open_store(home)
+    world = World(
+        store=store,
+        files=lambda: read_files(home),
+        references=TableReferences(home),
+        checkpoint=lambda: take_checkpoint(home),
+        now=wall_clock,
+        say=say,
+    )
+    pace = Pace(settings.batch_events, settings.poll_ms, settings.tick_every_ms, settings.checkpoint_every_ms)
+    return Service(open_engine(home, store, owner), world, Schedule(), owner, pace)
+
+
+def take_checkpoint(home: Home) -> str:
+    """Sign the audit log's heads now, store the checkpoint, and say so."""
+    from guardian.adapters.clock import wall_clock
+    from guardian.adapters.keys.files import read_signing_key
+    from guardian.audit.signing import log_name
+    from guardian.engine.audit_signing import take_checkpoint as sign
+
+    log = open_audit_log(home)
+    signed = sign(log, read_signing_key(home.private_key, log_name(log.log_id())), wall_clock())
+    return f"signed {signed.records:,} audit records in {len(signed.checkpoints)} streams"
+
+
+def make_home(home: Home) -> None:
+    """Make a home directory: settings, an empty database, and a signing key. What is there already is kept."""
+    from guardian.adapters.keys.files import create_key_pair
+    from guardian.audit.signing import log_name
+    from guardian.config import write_default
+
+    for directory in (home.root, home.policies, home.data):
+        directory.mkdir(parents=True, exist_ok=True)
+    if not home.settings.exists():
+        write_default(home)
+    upgrade_database(home)
+    if not home.private_key.exists():
+        create_key_pair(home.private_key, home.public_key, log_name(open_audit_log(home).log_id()))

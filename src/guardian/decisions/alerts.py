@@ -27,6 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 _NEVER: Final = -(1 << 62)  # Before every window.
+_EVER: Final = (1 << 62, True)  # After every window.
 _FORMAT: Final = 1  # Of a stored track.
 
 
@@ -167,7 +168,14 @@ def refold(
             f"the window that ends at {min(fresh)} is settled and was judged again",
             hint="judge no window after its final revision",
         )
-    return _revised(track, key, sorted(fresh.values(), key=lambda s: s.place), settled_until)
+    news = [one for one in sorted(fresh.values(), key=lambda s: s.place) if not _is_known(track, one)]
+    return _revised(track, key, news, settled_until)
+
+
+def _is_known(track: Track, one: _Step) -> bool:
+    """Return whether a window was folded exactly so before: most final revisions say nothing new."""
+    at = bisect_left(track.steps, one.place, key=lambda s: s.place)
+    return at < len(track.steps) and replace(track.steps[at], fold=one.fold) == one
 
 
 def close_stale(track: Track, key: AlertKey, at: int) -> tuple[Track, tuple[Transition, ...]]:
@@ -204,7 +212,7 @@ def _revised(track: Track, key: AlertKey, fresh: list[_Step], settled_until: int
         return _settle(track, settled_until), ()
     first = bisect_left(track.steps, fresh[0].place, key=lambda s: s.place)
     steps = {s.place: s for s in (*track.steps[first:], *fresh)}
-    tail = _folded(track.after(first), [steps[place] for place in sorted(steps)], key)
+    tail = _folded(track.after(first), [steps[place] for place in sorted(steps)], key, changed_until=fresh[-1].place)
     bare = replace(track, steps=(*track.steps[:first], *tail), newest=max(track.newest, fresh[-1].point.window_end))
     old, new = track.episodes(first), bare.episodes(first)
     dressed = _replacing(bare, track.demoted, old, new)
@@ -213,15 +221,21 @@ def _revised(track: Track, key: AlertKey, fresh: list[_Step], settled_until: int
     return _settle(replace(dressed, demoted=_demoted(track.demoted, old, new)), settled_until), moves
 
 
-def _folded(fold: Fold, steps: Sequence[_Step], key: AlertKey) -> Iterator[_Step]:
-    for one in steps:
+def _folded(fold: Fold, steps: Sequence[_Step], key: AlertKey, *, changed_until: tuple[int, bool] = _EVER) -> Iterator[_Step]:
+    """Fold `steps`; once past `changed_until`, a fold that comes out as before leaves all after it as they are."""
+    for at, one in enumerate(steps):
         fold = step(fold, one.point, key, open_after=one.open_after, close_after=one.close_after)
+        if one.place > changed_until and fold == one.fold:
+            yield from steps[at:]
+            return
         yield replace(one, fold=fold)
 
 
 def _settle(track: Track, settled_until: int) -> Track:
     """Drop the windows that can no longer change, and what is remembered of episodes that cannot."""
     until = max(track.settled_until, settled_until)
+    if until == track.settled_until:
+        return track
     count = bisect_left(track.steps, (until, True), key=lambda s: s.place)
     count += count < len(track.steps) and track.steps[count].place == (until, True)
     if count:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from guardian.canonical import canonical, short_id
+from guardian.canonical import short_id
+from guardian.decisions.verdict import about_subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ class AlertKey:
 
     def episode_id(self, first_window_end: int) -> str:
         """Return the id of the alert whose first violated window ends at `first_window_end`."""
-        about = canonical(self.subject.to_json()).decode()
+        about = about_subject(self.subject)
         parts = (self.model, self.version, self.policy, self.rule, self.severity, about, self.condition)
         return short_id("alert", *parts, str(first_window_end))
 

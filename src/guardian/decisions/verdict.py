@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from guardian.canonical import canonical, short_id
@@ -112,6 +113,12 @@ def rounded(measurement: Measurement) -> Measurement:
     return replace(measurement, value=value, low=low, high=high)
 
 
+@lru_cache(maxsize=4096)  # Subjects of the rules in use; ids are made of them again and again.
+def about_subject(subject: Subject) -> str:
+    """Return the canonical text of a subject that ids are derived from."""
+    return canonical(subject.to_json()).decode()
+
+
 @dataclass(frozen=True, slots=True)
 class VerdictKey:
     """What a verdict is about: its identity. Times are UTC milliseconds; the window is [window_start, window_end)."""
@@ -128,7 +135,7 @@ class VerdictKey:
     @property
     def id(self) -> str:
         """The verdict's id, a digest of its identity; `ID@REVISION` names one revision."""
-        about = canonical(self.subject.to_json()).decode()
+        about = about_subject(self.subject)
         window = (str(self.window_start), str(self.window_end))
         return short_id("verdict", self.model, self.version, self.policy, self.rule, self.severity, about, *window)
 

@@ -28,9 +28,9 @@ def land(store: Store, claim: Claim, next_offset: int, effects: Effects, recorde
     1. The position moves by compare-and-swap on (epoch, next_offset, catalog). It is first, so that a fenced
        process does no other work. Crash here: nothing was written; whoever claims next counts the same events
        again.
-    2. Positioned records, of which activations and decisions raise the catalog number and so make every claim but
-       the returned one stale; then state: blobs, panes, ledger runs, intake counters. Crash here: rolled back with the position, so that
-       what is counted is always the prefix before `next_offset`.
+    2. Positioned records, of which activations and decisions raise the catalog number and so make every claim
+       but the returned one stale; then state: blobs, panes, ledger runs, intake counters. Crash here: rolled
+       back with the position, so that what is counted is always the prefix before `next_offset`.
     3. Dead letters, then artifacts, then audit records. A record may name an artifact by digest, so that is
        there before it. Crash here: rolled back; sequence and hash are given anew, from the same head, to the
        same records.

@@ -4,25 +4,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from guardian.effects import (
-    AlertWrite,
-    Announcement,
-    Artifact,
-    DeadLetter,
-    Fates,
-    PaneWrite,
-    Record,
-    RequestWrite,
-    RunDrop,
-    RunWrite,
-    StateWrite,
-    VerdictEntry,
-)
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from guardian.effects import (
+        AlertWrite,
+        Announcement,
+        Artifact,
+        DeadLetter,
+        Fates,
+        PaneWrite,
+        Record,
+        RequestWrite,
+        RunDrop,
+        RunWrite,
+        StateWrite,
+        VerdictEntry,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,9 @@ class Store(Protocol):
     def claim(self, partition: Partition, owner: str) -> Claim:
         """Take a partition over: raise its epoch, so that whoever held it is fenced."""
 
+    def position(self, partition: Partition) -> Claim:
+        """Return where a partition stands without taking it over: what an operator's decision is written against."""
+
     def load(self, partition: Partition) -> StoredState:
         """Return the stored state of a partition, as of the claim."""
 
@@ -162,5 +167,5 @@ class Store(Protocol):
     def artifact(self, digest: str) -> bytes:
         """Return stored bytes. Raises NotFoundError."""
 
-    def requests(self) -> list[Mapping[str, Any]]:
+    def requests(self) -> Sequence[Mapping[str, Any]]:
         """Return the latest row of every retraining request."""

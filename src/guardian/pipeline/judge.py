@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from guardian.pipeline.state import ModelState
     from guardian.policies.model import PolicyFile, Rule
 
-    GroupTable = Callable[[Parameters, tuple[str, ...], NDArray[np.int64], NDArray[np.int64]], list[dict[str, Any]]]
+    GroupTable = Callable[[Parameters, str, NDArray[np.int64], NDArray[np.int64]], list[dict[str, Any]]]
 
 
 @dataclass
@@ -284,9 +284,7 @@ class _Sitting:
         live, name = self._window(key.version, due), key.subject.by or ""
         if {f"labels/{name}", f"outcome/{name}"} & live.changed:
             return
-        table = self.judge.group_table(
-            live.parameters, due.rule.segment, live.part(f"labels/{name}"), live.part(f"outcome/{name}")
-        )
+        table = self.judge.group_table(live.parameters, name, live.part(f"labels/{name}"), live.part(f"outcome/{name}"))
         for episode in opened:
             body = {
                 "alert_id": episode.id,

@@ -18,9 +18,14 @@ class Kind(StrEnum):
 
 def schema(kind: Kind = typer.Argument(..., help="policy or model.")) -> None:
     """Print the JSON Schema of policy or model files, in the common subset of draft-07 and 2020-12."""
+    sys.stdout.write(schema_text(kind))
+
+
+def schema_text(kind: str) -> str:
+    """Return a kind's JSON Schema as text."""
     from guardian.catalog.model_file import ModelFile
     from guardian.files.schema import schema_of
     from guardian.policies.model import PolicyFile
 
     formats = {Kind.POLICY: PolicyFile, Kind.MODEL: ModelFile}
-    sys.stdout.write(json.dumps(schema_of(formats[kind]), indent=2, ensure_ascii=False) + "\n")
+    return json.dumps(schema_of(formats[Kind(kind)]), indent=2, ensure_ascii=False) + "\n"

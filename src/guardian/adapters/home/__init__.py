@@ -1,0 +1,1 @@
+"""A home directory's files: read bounded, packed examples copied out."""

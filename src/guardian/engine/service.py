@@ -1,0 +1,199 @@
+"""One process that runs the embedded engine: the loop, the timed jobs, and a line for whatever happens.
+
+The loop alone touches the engine; timed jobs only ask it, by name, to do their work at its next turn. A lease keeps a second
+process out; should both run all the same, the claim's epoch fences the older one.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from guardian.canonical import short_id
+from guardian.effects import Effects, Record
+from guardian.engine.land import land
+from guardian.engine.lease import JobRuns, Leases
+from guardian.engine.ports import Store
+from guardian.errors import GuardianError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from guardian.engine.catalog import References
+    from guardian.engine.engine import Engine
+    from guardian.policies.load import PolicySet
+
+LEASE: Final = "engine"
+LEASE_TTL_MS: Final = 30_000
+FILES, TICK, CHECKPOINT, RENEW = "files", "tick", "checkpoint", "renew"
+
+
+class Timer(Protocol):
+    """Calls functions at intervals."""
+
+    def every(self, name: str, interval_ms: int, work: Callable[[], None]) -> None:
+        """Call `work` every `interval_ms`."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End."""
+
+
+class LeasingStore(Store, Leases, JobRuns, Protocol):
+    """What a service needs of the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often things are done, milliseconds, and how many events a step takes."""
+
+    batch_events: int
+    poll_ms: int
+    tick_every_ms: int
+    checkpoint_every_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a service works with.
+
+    Attributes:
+        store: The database.
+        files: Reads the files that hold; raises InvalidFileError.
+        references: Where references come from.
+        checkpoint: Signs the audit log's heads now; returns a sentence.
+        now: The wall clock.
+        say: Tells a person one line.
+    """
+
+    store: LeasingStore
+    files: Callable[[], PolicySet]
+    references: References
+    checkpoint: Callable[[], str]
+    now: Callable[[], int]
+    say: Callable[[str], None]
+
+
+class Service:
+    """Runs an engine until it is told to stop, or until everything there is has been judged."""
+
+    def __init__(self, engine: Engine, world: World, timer: Timer, owner: str, pace: Pace) -> None:
+        self._engine, self._world, self._timer, self._owner, self._pace = engine, world, timer, owner, pace
+        self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._refused = ""
+        self._lease: int | None = None
+
+    def stop(self) -> None:
+        """Ask the loop to end after the step under way; safe from signal handlers and other threads."""
+        self._stop.set()
+
+    def run(self, *, until_idle: bool, finalise: bool) -> None:
+        """Run. Raises UnreachableError when another process holds the lease, and what stops the engine."""
+        self._lease = self._world.store.acquire(LEASE, self._owner, LEASE_TTL_MS, self._world.now())
+        if self._lease is None:
+            raise UnreachableError("another guardian process runs this home", hint="stop it, or wait 30 s if it was killed")
+        for name, interval in self._jobs():
+            self._timer.every(name, interval, lambda name=name: self._asked.put(name))  # type: ignore[misc]  # binds the name
+        self._timer.start()
+        try:
+            self._activate(first=True)
+            self._loop(until_idle=until_idle)
+            if finalise and not self._stop.is_set():
+                self._tell(self._engine.end())
+                self._world.say(self._world.checkpoint())
+        finally:
+            self._timer.stop()
+            self._world.store.release(LEASE, self._owner, self._lease)
+
+    def _jobs(self) -> list[tuple[str, int]]:
+        return [
+            (RENEW, LEASE_TTL_MS // 3),
+            (TICK, self._pace.tick_every_ms),
+            (FILES, self._pace.tick_every_ms),
+            (CHECKPOINT, self._pace.checkpoint_every_ms),
+        ]
+
+    def _loop(self, *, until_idle: bool) -> None:
+        while not self._stop.is_set():
+            self._timed_work()
+            step = self._engine.step(self._pace.batch_events)
+            if step is not None:
+                self._world.say(f"counted {step.events:,} events, up to offset {step.next_offset:,}")
+                self._tell(step.effects)
+            elif until_idle:
+                return
+            else:
+                self._stop.wait(self._pace.poll_ms / 1_000)
+
+    def _timed_work(self) -> None:
+        names: set[str] = set()
+        while not self._asked.empty():
+            names.add(self._asked.get())
+        if RENEW in names:
+            self._renew()
+        if FILES in names:
+            self._activate(first=False)
+        if TICK in names:
+            self._once(TICK, self._pace.tick_every_ms, lambda: self._tell(self._engine.idle()))
+        if CHECKPOINT in names:
+            self._once(CHECKPOINT, self._pace.checkpoint_every_ms, lambda: self._world.say(self._world.checkpoint()))
+
+    def _renew(self) -> None:
+        now, lease = self._world.now(), self._lease
+        if lease is None or not self._world.store.renew(LEASE, self._owner, lease, LEASE_TTL_MS, now):
+            raise UnreachableError("the lease was lost to another process", hint="run one guardian process a home")
+
+    def _once(self, job: str, interval_ms: int, work: Callable[[], None]) -> None:
+        """Do a job's run once, whoever else tries: its row is unique."""
+        now = self._world.now()
+        scheduled_for = now // interval_ms * interval_ms
+        if not self._world.store.start_run(job, scheduled_for, now):
+            return
+        outcome = "failed"
+        try:
+            work()
+            outcome = "done"
+        finally:
+            self._world.store.finish_run(job, scheduled_for, self._world.now(), outcome)
+
+    def _activate(self, *, first: bool) -> None:
+        """Make the files hold. A bad set is refused and recorded once, and the last good one goes on; without one, raise."""
+        try:
+            effects = self._engine.activate(self._world.files(), self._world.references)
+        except GuardianError as error:
+            if first and not self._engine.held:
+                raise
+            if str(error) != self._refused:
+                self._refused = str(error)
+                self._refuse(error)
+            return
+        self._refused = ""
+        for record in effects.records:
+            self._world.say(f"{record.kind}: {record.model}")
+        self._tell(effects)
+
+    def _refuse(self, error: GuardianError) -> None:
+        self._world.say(f"files refused, the last good ones go on: {error}")
+        now = self._world.now()
+        body = {"code": error.code, "what": str(error)[:4_096]}
+        record = Record("control", "activation-refused", short_id("refused", str(error), str(now)), "", body)
+        self._engine.claim = land(
+            self._world.store, self._engine.claim, self._engine.claim.next_offset, Effects(records=[record]), now
+        )
+
+    def _tell(self, effects: Effects) -> None:
+        verdicts = Counter(entry.verdict for entry in effects.verdicts)
+        if verdicts:
+            self._world.say("judged " + ", ".join(f"{n:,} {verdict}" for verdict, n in sorted(verdicts.items())))
+        for said in effects.announcements:
+            data = said.data
+            if said.topic == "alerts":
+                self._world.say(f"alert {data['transition']} ({data['severity']}): {data['summary']}")
+            else:
+                self._world.say(f"retraining of {data['model']} {data['state']}: request {data['id']}")

@@ -1,0 +1,111 @@
+"""`guardian demo`: two real models, from an empty directory to a verified audit log, and the story of what was found."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from guardian.config import Home
+from guardian.entrypoints.cli.output import say
+from guardian.errors import UsageError
+
+if TYPE_CHECKING:
+    from guardian.adapters.sql.reader import Reader
+
+MODELS: Final = {"employment-ma": "employment", "car-loan": "car_loan"}
+TITLES: Final = {
+    "employment-ma": "employment-ma: is a person employed? US Census, Massachusetts; the quiet stream",
+    "car-loan": "car-loan: will a loan be repaid? Synthetic loans with a planted shift on 2019-03-31; the loud stream",
+}
+NOTE: Final = (
+    "Rows, scores and labels come from the data files of nannyml 0.13.1 (Apache-2.0); event and label times were made with "
+    "a fixed seed (guardian/demo_data/README.md)."
+)
+
+
+def demo(
+    directory: Annotated[Path, typer.Option("--dir", help="The directory to make.")] = Path("guardian-demo"),
+    force: Annotated[bool, typer.Option("--force", help="Delete the directory first if guardian made it.")] = False,
+) -> None:
+    """Replay two real models' events through the embedded engine, judge them, verify the audit log, and tell what was found."""
+    home = Home(directory)
+    _clear(home, force=force)
+    from guardian.adapters.home.files import copy_files, packed_data, packed_policies
+    from guardian.bootstrap import make_home, open_reader, open_service
+
+    make_home(home)
+    copy_files(sorted(packed_policies().glob("*.yaml")), home.policies)
+    copy_files(sorted(packed_data().glob("*")), home.data)
+    for model, stem in MODELS.items():
+        _emit(home, model, stem)
+    open_service(home, lambda line: say(f"  {line}")).run(until_idle=True, finalise=True)
+    records = _verify(home)
+    reader = open_reader(home)
+    for model, title in TITLES.items():
+        _print("")
+        _print(title)
+        _tell(reader, model)
+    _print("")
+    _print(f"The audit log: {records:,} records, every one verified, signed with {home.private_key}.")
+    _print("")
+    _print("Look further:")
+    request = next((r["id"][:8] for r in _requests(reader)), "ID")
+    for line in ("get alerts", f"retrain approve {request}", "audit verify"):
+        _print(f"  guardian --home {home.root} {line}")
+    _print("")
+    _print(NOTE)
+
+
+def _clear(home: Home, *, force: bool) -> None:
+    if not home.root.exists():
+        return
+    if not force:
+        raise UsageError(f"{home.root} is there already", hint="give another --dir, or --force to delete it first")
+    if not home.database.exists() and any(home.root.iterdir()):
+        raise UsageError(f"{home.root} was not made by guardian", hint="give another --dir")
+    shutil.rmtree(home.root)
+
+
+def _emit(home: Home, model: str, stem: str) -> None:
+    from guardian.adapters.clock import wall_clock
+    from guardian.bootstrap import open_log, read_files
+    from guardian.entrypoints.cli.emit import emit_tables
+
+    say(f"sending {model}'s events")
+    tables = (home.data / f"{stem}_predictions.parquet", home.data / f"{stem}_labels.parquet")
+    emit_tables(open_log(home), read_files(home).models[model], *tables, now=wall_clock)
+
+
+def _verify(home: Home) -> int:
+    from guardian.adapters.keys.files import read_public_key
+    from guardian.audit.verify import verify
+    from guardian.bootstrap import open_audit_log
+
+    log = open_audit_log(home)
+    with log.snapshot():
+        report = verify(log.rows(), heads=log.heads(), public_key=read_public_key(home.public_key))
+    if not report.ok:
+        raise UsageError("the audit log does not verify", hint="run guardian audit verify")
+    return report.records
+
+
+def _tell(reader: Reader, model: str) -> None:
+    from guardian.adapters.sql.reader import Filter
+    from guardian.entrypoints.cli.story import tell
+
+    alerts = list(reader.alerts(Filter(model=model)))
+    for line in tell(model, reader.verdicts(Filter(model=model)), alerts, list(reader.retraining(Filter(model=model)))):
+        _print(line)
+
+
+def _requests(reader: Reader) -> list[dict[str, str]]:
+    from guardian.adapters.sql.reader import Filter
+
+    return list(reader.retraining(Filter(state="requested")))
+
+
+def _print(line: str) -> None:
+    print(line)  # noqa: T201 - the demo's story is its data
