@@ -121,6 +121,13 @@ def test_opens_extends_and_closes():
     assert (episode.value, episode.n, episode.windows) == (1.0, 103, 2)
 
 
+def test_a_window_is_of_the_alert_that_is_open_or_that_it_closes():
+    world = World(close_after=1)
+    world.say(*(point(day, s) for day, s in enumerate([S, V, N, V, S, N], 1)))
+    (id_,) = world.rows
+    assert [world.track.alert_of(day * DAY) for day in range(1, 8)] == [None, id_, id_, id_, id_, None, None]
+
+
 def test_a_satisfied_window_ends_a_pending_run_without_a_trace():
     world = World()
     assert [world.say(point(1, V)), world.say(point(2, S))] == [["pending"], ["vanished"]]

@@ -213,6 +213,17 @@ def test_coverage_names_what_no_case_reaches():
     assert seen[("Recall", "error")] == (False, False)
 
 
+def test_a_rule_that_is_never_judged_is_not_covered():
+    result = run(
+        """
+        - note: a
+          series: {psi(region): ["_ x2"]}
+          expect: [{at: 1, rung: unknown, alert: firing}]
+        """
+    )
+    assert [(c.violated, c.satisfied) for c in result.coverage if c.rung == "unknown"] == [(True, False)]
+
+
 def test_only_the_chosen_cases_run():
     body = """
         - {note: a, series: {Accuracy: [0.7]}, expect: [{at: 0, verdict: violated}]}
