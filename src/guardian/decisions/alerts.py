@@ -243,9 +243,10 @@ def _settle(track: Track, settled_until: int) -> Track:
         touched = last.fold.touched
         alert = (last.point.window_end, touched.id if touched else None)
         track = replace(track, settled=replace(last.fold, closed=None), steps=track.steps[count:], settled_alert=alert)
-    alive = track.episodes(0)
-    kept = {id_: ids for id_, ids in track.replaces.items() if id_ in alive}
-    return replace(track, settled_until=until, replaces=kept)
+    if track.replaces:  # Rarely: only then is the whole tail looked at.
+        alive = track.episodes(0)
+        track = replace(track, replaces={id_: ids for id_, ids in track.replaces.items() if id_ in alive})
+    return replace(track, settled_until=until)
 
 
 def _replacing(track: Track, demoted: str | None, old: Mapping[str, Episode], new: Mapping[str, Episode]) -> Track:
