@@ -185,6 +185,10 @@ def test_quotes_make_a_key_text_and_a_merge_key_ordinary():
     assert only('"<<": 1\n"1": 2').value == {"<<": 1, "1": 2}
 
 
+def test_escaped_characters_that_are_refused_do_not_stay_in_the_value():
+    assert read(b'a: "x\\ud800\\0y"', "x.yaml").documents[0].value == {"a": "xy"}
+
+
 def test_documents_before_the_one_that_cannot_be_read_are_kept():
     reading = read(b"a: 1\n---\nb: 2\n---\nc: [", "x.yaml")
     assert [d.value for d in reading.documents] == [{"a": 1}, {"b": 2}]
