@@ -184,3 +184,15 @@ def test_the_empty_tree_is_a_prefix_of_every_tree_and_of_nothing_else():
 def test_a_proof_of_nothing_is_refused(ask):
     with pytest.raises(ProofRefusedError):
         ask()
+
+
+def test_two_hashes_cut_in_another_place_are_no_proof():
+    """A node of 64 bytes beside a leaf of none hashes to the right parent; only its length betrays it."""
+    left, right = MANY[:2]
+    assert verify_inclusion(right, 1, 2, [left], ROOT[2])
+    for leaf, node in ((b"", left + right), (right[1:], left + right[:1]), (left + right, b"")):
+        assert not verify_inclusion(leaf, 1, 2, [node], ROOT[2])
+        assert not verify_consistency(1, 2, leaf, ROOT[2], [node])
+    for value in ("x" * 32, None, 7, bytearray(right)):
+        assert not verify_inclusion(value, 1, 2, [left], ROOT[2])
+        assert not verify_consistency(1, 2, left, ROOT[2], [value])

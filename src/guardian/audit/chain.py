@@ -19,7 +19,7 @@ from guardian.audit.report import Covered, Findings, Flaw
 from guardian.audit.tree import CompactRange
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 KEYS: Final = frozenset({"v", "stream", "seq", "id", "kind", "model", "recorded_at", "prev", "body"})
 COVERAGE_KINDS: Final = ("coverage", "gap")  # A gap is a loss that was noticed and recorded.
@@ -29,7 +29,8 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS: Final = ("stream", "seq", "id", "kind", "model", "prev")
 
 
-def parse_record(data: bytes) -> dict[str, Any]:
+@lru_cache(maxsize=1)  # An export's reader and the chain ask for the same bytes, one after the other.
+def parse_record(data: bytes) -> Mapping[str, Any]:
     """Return what a record's bytes say. Raises ValueError unless they are one record: its keys, each once."""
     text = str(data, "utf-8")
     said, end = _DECODER.raw_decode(text)
@@ -39,7 +40,8 @@ def parse_record(data: bytes) -> dict[str, Any]:
         raise ValueError("the body is no object")
     if said["v"] != RECORD_VERSION:
         raise ValueError(f"the bytes are of format {said['v']!r:.20}, not {RECORD_VERSION}")
-    return said
+    out: Mapping[str, Any] = said
+    return out
 
 
 class StreamCheck:
@@ -165,7 +167,7 @@ class StreamCheck:
         return True
 
 
-def _other_columns(row: Sealed, said: dict[str, Any]) -> str:
+def _other_columns(row: Sealed, said: Mapping[str, Any]) -> str:
     """Return a sentence on the columns that differ from the bytes, or nothing."""
     stream, seq, record_id, kind, model, at, _, prev, _ = row
     if (

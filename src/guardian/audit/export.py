@@ -20,6 +20,7 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from guardian.audit.chain import EPOCH, parse_record, rfc3339
@@ -29,7 +30,7 @@ from guardian.audit.verify import verify
 from guardian.errors import GuardianError, UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from guardian.audit.report import Report
     from guardian.audit.signing import PublicKey
@@ -39,7 +40,8 @@ FORMAT_VERSION: Final = 1
 LINE_BYTES_MAX: Final = RECORD_BYTES_MAX + (1 << 20)  # A reader of lines may stop at this; no export has longer ones.
 
 _HASH_LENGTH: Final = 64
-_TEXTS: Final = ("stream", "id", "kind", "model", "recorded_at", "prev")
+_STRING: Final = frozenset({str})
+_texts: Final = itemgetter("stream", "id", "kind", "model", "recorded_at", "prev")
 _OPEN: Final = b'{"hash":"'
 _MIDDLE: Final = b'","record":'
 _HASH_END: Final = len(_OPEN) + _HASH_LENGTH
@@ -146,11 +148,12 @@ class ExportReader:
 
     def _row(self, data: bytes, stated: str) -> Sealed:
         stream, seq, prev = self._place
+        said: Mapping[str, Any]
         try:
             said = parse_record(data)
         except (ValueError, RecursionError):
             said = {}
-        if not (type(said.get("seq")) is int and all(type(said.get(name)) is str for name in _TEXTS)):
+        if not (said and type(said["seq"]) is int and _STRING.issuperset(map(type, _texts(said)))):
             said = {}
         place = (said.get("stream"), said.get("seq"))
         # Bytes that do not have their hash are believed only where their place is the next, or a new stream's first.

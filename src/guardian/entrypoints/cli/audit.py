@@ -76,7 +76,7 @@ def show(
         said = parse_record(row.body_bytes)
     except (ValueError, TypeError, RecursionError) as error:
         raise UnreachableError(f"the bytes of {record} cannot be read: {error}", hint="run guardian audit verify") from error
-    typer.echo(json.dumps(said | {"hash": row.hash}, indent=2))
+    typer.echo(json.dumps({**said, "hash": row.hash}, indent=2))
     if leaf_hash(row.body_bytes).hex() != row.hash:
         _say("The bytes do not have this hash: run guardian audit verify.")
 
