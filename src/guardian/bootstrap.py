@@ -98,7 +98,7 @@ class TableReferences:
     def build(self, model: ModelFile) -> Reference:
         """Read the table and fold it into a reference."""
         from guardian.adapters.home.files import table_path
-        from guardian.adapters.tables import read_columns
+        from guardian.adapters.tables.table import read_columns
         from guardian.pipeline.reference import Table, build
 
         spec = model.spec

@@ -1,7 +1,7 @@
 """One process that runs the embedded engine: the loop, the timed jobs, and a line for whatever happens.
 
-The loop alone touches the engine; timed jobs only ask it, by name, to do their work at its next turn. A lease keeps a second
-process out; should both run all the same, the claim's epoch fences the older one.
+The loop alone touches the engine; timed jobs only ask it, by name, to do their work at its next turn. A lease, which the timer
+renews however long a step takes, keeps a second process out; should both run all the same, the claim's epoch fences the older.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ class Service:
         self._stop = threading.Event()
         self._refused = ""
         self._lease: int | None = None
+        self._lost = False
 
     def stop(self) -> None:
         """Ask the loop to end after the step under way; safe from signal handlers and other threads."""
@@ -98,12 +99,15 @@ class Service:
         self._lease = self._world.store.acquire(LEASE, self._owner, LEASE_TTL_MS, self._world.now())
         if self._lease is None:
             raise UnreachableError("another guardian process runs this home", hint="stop it, or wait 30 s if it was killed")
+        self._timer.every(RENEW, LEASE_TTL_MS // 3, self._renew)
         for name, interval in self._jobs():
             self._timer.every(name, interval, lambda name=name: self._asked.put(name))  # type: ignore[misc]  # binds the name
         self._timer.start()
         try:
             self._activate(first=True)
             self._loop(until_idle=until_idle)
+            if self._lost:
+                raise UnreachableError("the lease was lost to another process", hint="run one guardian process a home")
             if finalise and not self._stop.is_set():
                 self._tell(self._engine.end())
                 self._world.say(self._world.checkpoint())
@@ -113,7 +117,6 @@ class Service:
 
     def _jobs(self) -> list[tuple[str, int]]:
         return [
-            (RENEW, LEASE_TTL_MS // 3),
             (TICK, self._pace.tick_every_ms),
             (FILES, self._pace.tick_every_ms),
             (CHECKPOINT, self._pace.checkpoint_every_ms),
@@ -135,8 +138,6 @@ class Service:
         names: set[str] = set()
         while not self._asked.empty():
             names.add(self._asked.get())
-        if RENEW in names:
-            self._renew()
         if FILES in names:
             self._activate(first=False)
         if TICK in names:
@@ -145,9 +146,11 @@ class Service:
             self._once(CHECKPOINT, self._pace.checkpoint_every_ms, lambda: self._world.say(self._world.checkpoint()))
 
     def _renew(self) -> None:
+        """Hold on to the lease; runs in the timer's thread."""
         now, lease = self._world.now(), self._lease
         if lease is None or not self._world.store.renew(LEASE, self._owner, lease, LEASE_TTL_MS, now):
-            raise UnreachableError("the lease was lost to another process", hint="run one guardian process a home")
+            self._lost = True
+            self._stop.set()
 
     def _once(self, job: str, interval_ms: int, work: Callable[[], None]) -> None:
         """Do a job's run once, whoever else tries: its row is unique."""

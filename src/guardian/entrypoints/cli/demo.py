@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from guardian.config import Home
 from guardian.entrypoints.cli.output import say
+from guardian.entrypoints.cli.session import begin
 from guardian.errors import UsageError
 
 if TYPE_CHECKING:
     from guardian.adapters.sql.reader import Reader
+    from guardian.config import Home
 
 MODELS: Final = {"employment-ma": "employment", "car-loan": "car_loan"}
 TITLES: Final = {
     "employment-ma": "employment-ma: is a person employed? US Census, Massachusetts; the quiet stream",
     "car-loan": "car-loan: will a loan be repaid? Synthetic loans with a planted shift on 2019-03-31; the loud stream",
 }
+EVENTS_A_ROW: Final = 5_000
 NOTE: Final = (
     "Rows, scores and labels come from the data files of nannyml 0.13.1 (Apache-2.0); event and label times were made with "
     "a fixed seed (guardian/demo_data/README.md)."
@@ -31,7 +33,7 @@ def demo(
     force: Annotated[bool, typer.Option("--force", help="Delete the directory first if guardian made it.")] = False,
 ) -> None:
     """Replay two real models' events through the embedded engine, judge them, verify the audit log, and tell what was found."""
-    home = Home(directory)
+    home = begin(str(directory), None).home
     _clear(home, force=force)
     from guardian.adapters.home.files import copy_files, packed_data, packed_policies
     from guardian.bootstrap import make_home, open_reader, open_service
@@ -70,13 +72,11 @@ def _clear(home: Home, *, force: bool) -> None:
 
 
 def _emit(home: Home, model: str, stem: str) -> None:
-    from guardian.adapters.clock import wall_clock
-    from guardian.bootstrap import open_log, read_files
-    from guardian.entrypoints.cli.emit import emit_tables
+    from guardian.entrypoints.cli.emit import emit
 
     say(f"sending {model}'s events")
     tables = (home.data / f"{stem}_predictions.parquet", home.data / f"{stem}_labels.parquet")
-    emit_tables(open_log(home), read_files(home).models[model], *tables, now=wall_clock)
+    emit(model=model, predictions=tables[0], labels=tables[1], events=None, as_of=None, batch=EVENTS_A_ROW)
 
 
 def _verify(home: Home) -> int:
