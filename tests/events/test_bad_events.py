@@ -51,6 +51,7 @@ def deep(levels: int) -> bytes:
         (PREDICTION.replace(b'"car"', b"9" * 5_000), Reason.VALUE_OUT_OF_RANGE, "$.data.features.purpose"),
         (PREDICTION.replace(b'"car"', b"1e400")[:-1], Reason.NOT_JSON, "$"),
         (PREDICTION.replace(b"1200.5", b"NaN")[:-1], Reason.NOT_JSON, "$"),
+        (PREDICTION.replace(b'"source"', b'"x":[1,{"y":Infinity}],"source"'), Reason.NOT_FINITE, "$.x[1].y"),
         (b"[1e400]", Reason.NOT_CLOUDEVENTS, "$"),
         (PREDICTION + b" " * EVENT_BYTES_MAX, Reason.TOO_LARGE, "$"),
         (PREDICTION.replace(b'"version":"1"', b'"version":"' + b"1" * 129 + b'"'), Reason.BAD_VERSION, "$.data.version"),
