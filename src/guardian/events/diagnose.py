@@ -56,6 +56,8 @@ def refuse(event: bytes) -> Problem | None:
 
 def diagnose(event: bytes, error: Exception, models: frozenset[str]) -> Problem:
     """Say what is wrong with `event`, which the typed decoder refused with `error`."""
+    if not isinstance(error, msgspec.ValidationError):
+        return _malformed(event, error)
     try:
         value = msgspec.json.decode(event)
     except msgspec.ValidationError:  # A number beyond a double's or a guarded integer's range, maybe where nobody looks.
