@@ -175,7 +175,10 @@ def refold(
 def _is_known(track: Track, one: _Step) -> bool:
     """Return whether a window was folded exactly so before: most final revisions say nothing new."""
     at = bisect_left(track.steps, one.place, key=lambda s: s.place)
-    return at < len(track.steps) and replace(track.steps[at], fold=one.fold) == one
+    if at == len(track.steps):
+        return False
+    old = track.steps[at]
+    return (old.point, old.open_after, old.close_after) == (one.point, one.open_after, one.close_after)
 
 
 def close_stale(track: Track, key: AlertKey, at: int) -> tuple[Track, tuple[Transition, ...]]:

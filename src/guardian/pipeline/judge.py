@@ -300,6 +300,7 @@ class _Sitting:
         start, end = span
         model, policy, epoch = self.judge.model, due.policy.name, due.epoch
         id_ = short_id("verdicts", model, version, policy, str(start), str(end), str(self.due_at))
+        said = [row.to_json() for row in rows]
         body = {
             "policy": policy,
             "version": version,
@@ -312,12 +313,12 @@ class _Sitting:
                 "reference": epoch.reference_digest,
             },
             "method": METHOD,
-            "rows": [row.to_json() for row in rows],
+            "rows": said,
         }
         self.effects.records.append(Record(f"decisions/{model}", "verdicts", id_, model, body))
         self.effects.verdicts += [
             VerdictEntry(
-                row.key.id, row.revision, row.final, model, version, policy, row.key.rule, row.key.severity, row.key.subject.key,
+                said[position]["id"], row.revision, row.final, model, version, policy, row.key.rule, row.key.severity, row.key.subject.key,
                 start, end, self.due_at, row.verdict.value, row.reason.value, id_, position,
             )
             for position, row in enumerate(rows)
