@@ -113,7 +113,8 @@ class Service:
                 self._world.say(self._world.checkpoint())
         finally:
             self._timer.stop()
-            self._world.store.release(LEASE, self._owner, self._lease)
+            if self._lease is not None:
+                self._world.store.release(LEASE, self._owner, self._lease)
 
     def _jobs(self) -> list[tuple[str, int]]:
         return [
@@ -146,9 +147,12 @@ class Service:
             self._once(CHECKPOINT, self._pace.checkpoint_every_ms, lambda: self._world.say(self._world.checkpoint()))
 
     def _renew(self) -> None:
-        """Hold on to the lease; runs in the timer's thread."""
-        now, lease = self._world.now(), self._lease
-        if lease is None or not self._world.store.renew(LEASE, self._owner, lease, LEASE_TTL_MS, now):
+        """Hold on to the lease, or take it anew where it ran out and nobody else has it; runs in the timer's thread."""
+        now, store = self._world.now(), self._world.store
+        if self._lease is not None and store.renew(LEASE, self._owner, self._lease, LEASE_TTL_MS, now):
+            return
+        self._lease = store.acquire(LEASE, self._owner, LEASE_TTL_MS, now)
+        if self._lease is None:
             self._lost = True
             self._stop.set()
 

@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import func, select
 
 from guardian.adapters.sql.tables import table
-from guardian.errors import InvalidStateError
+from guardian.errors import InvalidStateError, NotFoundError
 from guardian.units import format_time
 
 if TYPE_CHECKING:
@@ -39,15 +39,18 @@ MEASUREMENT_FIELDS: Final = (
 )  # fmt: skip
 ALERT_FIELDS: Final = (
     "id", "model", "version", "policy", "rule", "severity", "metric", "subject", "state", "started_at", "first_window",
-    "last_window", "value", "interval", "threshold", "n", "summary", "replaces",
+    "last_window", "value", "interval", "threshold", "n", "summary", "replaces", "condition", "reason", "ended_at", "stale",
+    "labels", "annotations",
 )  # fmt: skip
 RETRAINING_FIELDS: Final = (
     "id", "model", "version", "state", "reason", "alert_ids", "proposed_at", "decided_by", "decided_at", "history",
+    "premise_retracted",
 )  # fmt: skip
 AUDIT_FIELDS: Final = ("stream", "seq", "id", "kind", "recorded_at", "model", "body", "prev", "hash")
 DEADLETTER_FIELDS: Final = (
     "topic", "partition", "offset", "reason", "detail", "place", "model", "size", "sha256", "sample", "recorded_at",
 )  # fmt: skip
+INTAKE_FIELDS: Final = ("model", "pane", "fate", "n")
 MODEL_FIELDS: Final = ("model", "version", "first_pane", "last_pane", "panes", "verdicts", "firing")
 WINDOW_FIELDS: Final = ("model", "version", "window", "final", "violated", "satisfied", "inconclusive", "unknown")
 SHOWN_STATES: Final = ("firing", "resolved")  # Of alerts, unless all are asked for.
@@ -117,6 +120,24 @@ class Reader:
                 body = bodies.get(record, {})
                 for entry in own:
                     yield entry, body, _row_at(body, entry)
+
+    def verdict_record(self, id_: str, revision: int | None = None) -> tuple[dict[str, Any], int]:
+        """Return the audit record of one revision of a verdict (the latest without one), and the row's place in it.
+
+        `id_` may be the beginning of an id. Raises NotFoundError unless exactly one verdict has it.
+        """
+        verdict = table("verdict")
+        which = verdict.c.latest if revision is None else verdict.c.revision == revision
+        query = select(verdict).where(verdict.c.id.startswith(id_, autoescape=True), which).limit(2)
+        with self._database.reading() as connection:
+            found = connection.execute(query).all()
+            if len(found) != 1:
+                what = "more than one verdict has" if found else "no verdict has"
+                hint = "guardian get verdicts -o json shows ids; write more of it, or ID@REVISION"
+                raise NotFoundError(f"{what} the id {id_}{'' if revision is None else f'@{revision}'}", hint=hint)
+            record = _bodies(connection, [found[0].record]).get(found[0].record, {})
+            _row_at(record, found[0])
+        return record, found[0].position
 
     def windows(self, wanted: Filter) -> Iterator[dict[str, Any]]:
         """Yield windows that were judged, with how many latest verdicts came out how."""
@@ -189,6 +210,17 @@ class Reader:
             for found in _oldest_first(connection, query, wanted):
                 row = dict(zip(DEADLETTER_FIELDS, found, strict=True))
                 yield row | {"sample": found.sample.decode(errors="replace"), "recorded_at": _time(found.recorded_at)}
+
+    def intake(self, wanted: Filter) -> Iterator[dict[str, Any]]:
+        """Yield what became of events, by model and by the pane of each event's time."""
+        fate = table("fate")
+        narrow = [fate.c.n != 0, *_where(fate, wanted, "model"), *_between(fate.c.pane, wanted)]
+        order = [fate.c.pane, fate.c.model, fate.c.counter]
+        columns = (fate.c.model, fate.c.pane, fate.c.counter, fate.c.n)
+        query = select(*columns).where(*narrow).order_by(*_newest(order, wanted)).limit(wanted.limit)
+        with self._database.reading() as connection:
+            for model, pane, counter, n in _oldest_first(connection, query, wanted):
+                yield dict(zip(INTAKE_FIELDS, (model, _time(pane), counter, n), strict=True))
 
 
 def _where(rows: Any, wanted: Filter, *names: str) -> list[Any]:

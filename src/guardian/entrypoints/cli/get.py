@@ -133,6 +133,12 @@ def deadletters(
     _print("dead_letters", names, output, model=model, since=since, until=until, limit=limit)
 
 
+@app.command()
+def intake(model: Model = None, since: Since = None, until: Until = None, limit: Limit = None, output: Output = None) -> None:
+    """What became of events (counted, joined, duplicate, too-late ..), by the pane of each event's time."""
+    _print("intake", ("model", "pane", "fate", "n"), output, model=model, since=since, until=until, limit=limit)
+
+
 def _print(what: str, columns: tuple[str, ...], output: Format | None, **wanted: Any) -> None:
     from guardian.adapters.sql.reader import Filter
     from guardian.bootstrap import open_reader

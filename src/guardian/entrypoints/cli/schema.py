@@ -14,10 +14,11 @@ class Kind(StrEnum):
 
     POLICY = "policy"
     MODEL = "model"
+    EVENTS = "events"
 
 
-def schema(kind: Kind = typer.Argument(..., help="policy or model.")) -> None:
-    """Print the JSON Schema of policy or model files, in the common subset of draft-07 and 2020-12."""
+def schema(kind: Kind = typer.Argument(..., help="policy, model or events.")) -> None:
+    """Print the JSON Schema of policy files, model files or events, in the common subset of draft-07 and 2020-12."""
     sys.stdout.write(schema_text(kind))
 
 
@@ -27,5 +28,9 @@ def schema_text(kind: str) -> str:
     from guardian.files.schema import schema_of
     from guardian.policies.model import PolicyFile
 
+    if kind == Kind.EVENTS:
+        from guardian.events.schema import events_schema
+
+        return json.dumps(events_schema(), indent=2, ensure_ascii=False) + "\n"
     formats = {Kind.POLICY: PolicyFile, Kind.MODEL: ModelFile}
     return json.dumps(schema_of(formats[Kind(kind)]), indent=2, ensure_ascii=False) + "\n"
