@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from guardian.panes.coding import CELL_BITS
-from guardian.panes.rows import FOREVER, HASH_SHIFT, LATE, LOCATION, Change, Fate, maybe_forgotten
+from guardian.panes.rows import FOREVER, HASH_MASK, HASH_SHIFT, LOCATION, TOLD, Change, Fate, maybe_forgotten
 from guardian.panes.runs import PanesOf, Run, add, find
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Join:
     Attributes:
         ids: (m,) ascending.
         labels: The fold's labels; `group` is each one's place in `ids`.
-        had: (m,) whether a label is stored, with its time, hash and flags, and value.
+        had: (m,) whether a label is stored, with its time, its hash and the status told of it, and value.
     """
 
     ids: NDArray[np.uint64]
@@ -85,23 +85,28 @@ def join_labels(
         return
     rows = _rows(out.ledger, join.ids, predictions, fresh, names, bounds)
     join, accepted = _refuse(out, join, rows, bounds)
-    won, time, tail, value = _compete(out, join, accepted, bounds)
-    before = _status(rows, join.time, bounds, only_old=True)
-    after = _status(rows, time, bounds, only_old=False)
-    _move(out, join, (won, time, tail), before, after, bounds)
+    won, time, hashes, value = _compete(out, join, accepted, bounds)
+    before, after = join.tail & TOLD, _status(rows, time, bounds)
+    after = np.where(won, np.where((after == _NONE) & maybe_forgotten(time, bounds), _TOO_LATE, after), _better(before, after))
+    changed = won | (join.had & (before != after))
+    _move(out, join, won, (time, before, after), bounds)
     for row in rows:
         live = row.hit & (LOCATION(row.locations) >= bounds.live_from)
         was = live & join.had & won & ~row.new & (_code(row.locations, join.time, bounds) == _JOINED)
         now = live & (won | (join.had & row.new)) & (_code(row.locations, time, bounds) == _JOINED)
         _count(out, row, was, (join.time, join.value), -1)
         _count(out, row, now, (time, value), 1)
-    if won.any():
-        panes = time[won] // bounds.pane_ms
-        number = out.ledger.next_run
-        run = Run(number, join.ids[won], (time[won], tail[won], value[won]), int(panes.min()), int(panes.max()))
-        by_time = PanesOf(pane_ms=bounds.pane_ms)
-        runs = add(out.ledger.labels, run, oldest=bounds.known_from, panes_of=by_time, next_number=number + 1)
-        out.ledger = replace(out.ledger, labels=runs, next_run=number + 2)
+    if changed.any():
+        _keep(out, join.ids[changed], (time[changed], (hashes << HASH_SHIFT | after)[changed], value[changed]), bounds)
+
+
+def _keep(out: Folded, ids: NDArray[np.uint64], columns: tuple[NDArray[np.int64], ...], bounds: Bounds) -> None:
+    """Add label rows, new or with a new status, as a run."""
+    panes, number = columns[0] // bounds.pane_ms, out.ledger.next_run
+    run = Run(number, ids, columns, int(panes.min()), int(panes.max()))
+    by_time = PanesOf(pane_ms=bounds.pane_ms)
+    runs = add(out.ledger.labels, run, oldest=bounds.known_from, panes_of=by_time, next_number=number + 1)
+    out.ledger = replace(out.ledger, labels=runs, next_run=number + 2)
 
 
 def _rows(
@@ -133,14 +138,20 @@ def _rows(
     return found
 
 
+def had_prediction(tail: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which stored labels, given by their tails, found a prediction at some time."""
+    told = tail & TOLD
+    return (told != _NONE) & (told != _TOO_LATE)
+
+
 def _refuse(out: Folded, join: Join, rows: list[_Rows], bounds: Bounds) -> tuple[Join, NDArray[np.bool_]]:
-    """Say which of the fold's labels may compete; the others came when all they could change had departed."""
+    """Say which of the fold's labels may compete; the others came when all they could change had departed or was forgotten."""
     live, departed = np.zeros(len(join.ids), np.bool_), np.zeros(len(join.ids), np.bool_)
     for row in rows:
         gone = LOCATION(row.locations) < bounds.live_from
         live |= row.hit & ~gone
         departed |= row.hit & gone
-    lost = join.had & ~live & ~departed & maybe_forgotten(join.time, bounds)
+    lost = join.had & ~live & ~departed & had_prediction(join.tail)
     refused = ((departed & ~live) | lost)[join.group]
     if refused.any():
         group, times = join.group[refused], join.labels.times[refused]
@@ -155,14 +166,14 @@ def _refuse(out: Folded, join: Join, rows: list[_Rows], bounds: Bounds) -> tuple
 def _compete(
     out: Folded, join: Join, accepted: NDArray[np.bool_], bounds: Bounds
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return for each id whether a new label won, and the winning time, tail and value.
+    """Return for each id whether a new label won, and the winning time, hash and value.
 
     In log order, a label equal to the winner so far is a duplicate; each that loses, then or later, is superseded.
     """
     labels, group = join.labels.take(accepted), join.group[accepted]
     m, n = len(join.ids), len(group)
     times = np.concatenate((join.time, labels.times))
-    hashes = np.concatenate((join.tail >> HASH_SHIFT, labels.hashes))
+    hashes = np.concatenate((join.tail >> HASH_SHIFT & HASH_MASK, labels.hashes))
     order = np.lexsort((hashes, times))
     steps = np.append(False, (np.diff(times[order]) != 0) | (np.diff(hashes[order]) != 0))
     rank = np.empty(m + n, np.int64)
@@ -183,10 +194,9 @@ def _compete(
     panes = labels.times // bounds.pane_ms
     out.fates.append((Fate.DUPLICATE, panes[copies], 1))
     out.fates.append((Fate.SUPERSEDED, panes[loses], 1))
-    time, tail, value = join.time.copy(), join.tail.copy(), join.value.copy()
-    time[won], value[won] = labels.times[winner], labels.values[winner]
-    tail[won] = (labels.hashes[winner] << HASH_SHIFT) | np.where(maybe_forgotten(time[won], bounds), LATE, 0)
-    return won, time, tail, value
+    time, value, hashes = join.time.copy(), join.value.copy(), hashes[:m].copy()
+    time[won], value[won], hashes[won] = labels.times[winner], labels.values[winner], labels.hashes[winner]
+    return won, time, hashes, value
 
 
 def _code(locations: NDArray[np.int64], times: NDArray[np.int64], bounds: Bounds) -> NDArray[np.int64]:
@@ -196,34 +206,38 @@ def _code(locations: NDArray[np.int64], times: NDArray[np.int64], bounds: Bounds
     return np.where(times < start, _BEFORE, np.where(beyond, _BEYOND, _JOINED))
 
 
-def _status(rows: list[_Rows], times: NDArray[np.int64], bounds: Bounds, *, only_old: bool) -> NDArray[np.int64]:
-    """Return the fate of each id's label: the best over the versions that scored it."""
+def _status(rows: list[_Rows], times: NDArray[np.int64], bounds: Bounds) -> NDArray[np.int64]:
+    """Return the status of each id's label: the best over the versions that scored it."""
     status = np.zeros(len(times), np.int64)
     for row in rows:
-        here = row.hit & ~row.new if only_old else row.hit
-        status = np.maximum(status, np.where(here, _code(row.locations, times, bounds), _NONE))
+        status = np.maximum(status, np.where(row.hit, _code(row.locations, times, bounds), _NONE))
     return status
+
+
+def _better(told: NDArray[np.int64], status: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return what holds of a stored label: what was told of it (what it joined may be forgotten), or better."""
+    return np.where((status != _NONE) & ((told == _TOO_LATE) | (status > told)), status, told)
 
 
 def _move(
     out: Folded,
     join: Join,
-    winner: tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]],
-    before: NDArray[np.int64],
-    after: NDArray[np.int64],
+    won: NDArray[np.bool_],
+    label: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
     bounds: Bounds,
 ) -> None:
-    """Move labels between fates: a displaced one to superseded, one whose prediction came to joined."""
-    won, time, tail = winner
-    before = np.where((before == _NONE) & (join.tail & LATE != 0), _TOO_LATE, before)
-    after = np.where((after == _NONE) & (tail & LATE != 0), _TOO_LATE, after)
-    displaced = join.had & won
-    _tell(out, before[displaced], join.time[displaced] // bounds.pane_ms, -1)
-    out.fates.append((Fate.SUPERSEDED, join.time[displaced] // bounds.pane_ms, 1))
+    """Move labels between fates: a displaced one to superseded, one whose prediction came to joined.
+
+    `label` is the holding labels' times, and the status of the stored and of the holding ones.
+    """
+    time, before, after = label
+    displaced, moved = join.had & won, join.had & ~won & (before != after)
+    panes = join.time // bounds.pane_ms
+    _tell(out, before[displaced], panes[displaced], -1)
+    out.fates.append((Fate.SUPERSEDED, panes[displaced], 1))
     _tell(out, after[won], time[won] // bounds.pane_ms, 1)
-    moved = join.had & ~won & (before != after)
-    _tell(out, before[moved], join.time[moved] // bounds.pane_ms, -1)
-    _tell(out, after[moved], join.time[moved] // bounds.pane_ms, 1)
+    _tell(out, before[moved], panes[moved], -1)
+    _tell(out, after[moved], panes[moved], 1)
 
 
 def _tell(out: Folded, status: NDArray[np.int64], panes: NDArray[np.int64], amount: int) -> None:

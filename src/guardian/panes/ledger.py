@@ -3,7 +3,7 @@
 Two maps for each model and partition, each a short list of sorted immutable runs (panes.runs):
 
     predictions   (id, version) -> location, value            the first sight stays
-    labels        id -> time, event-id hash and flag, value   the greatest (time, event-id hash) stays
+    labels        id -> time, event-id hash and status, value the greatest (time, event-id hash) stays
 
 A location is `pane ordinal << 32 | cell`. Label counts are a pure function of the two maps: +1 for every pair that is admitted,
 `pane start <= label time < pane end + horizon`. Early labels, corrections and duplicates then need no special case: a batch gives
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from guardian.panes.coding import CELL_BITS
-from guardian.panes.joining import Join, join_labels
-from guardian.panes.rows import FOREVER, LOCATION, Fate, Folded, Labels, maybe_forgotten
+from guardian.panes.joining import Join, had_prediction, join_labels
+from guardian.panes.rows import FOREVER, LOCATION, Fate, Folded, Labels
 from guardian.panes.runs import Run, add, find
 
 if TYPE_CHECKING:
@@ -53,23 +53,25 @@ def fold(ledger: Ledger, predictions: Predictions, labels: Labels, names: tuple[
 
 
 def _tangled(ledger: Ledger, predictions: Predictions, labels: Labels, bounds: Bounds) -> list[int]:
-    """Return offsets to cut at: late labels whose id comes again in this fold, where only log order gives the one answer."""
+    """Return offsets to cut at: labels of ids that come again in this fold, where only log order says which may compete.
+
+    Those are ids whose prediction has departed, or that have a label whose prediction is forgotten.
+    """
     if not len(labels.ids):
         return []
     ids, counts = np.unique(np.concatenate((np.unique(predictions.ids), labels.ids)), return_counts=True)
     repeated = ids[counts > 1]
     if not len(repeated):
         return []
-    again = np.isin(labels.ids, repeated)
-    late = maybe_forgotten(labels.times, bounds)
-    departed = np.zeros(len(labels.ids), np.bool_)
+    known, gone = np.zeros(len(repeated), np.bool_), np.zeros(len(repeated), np.bool_)
     for runs in ledger.predictions.values():
-        found = find(runs, repeated, low=bounds.known_from, high=bounds.live_from - 1, width=2)
-        gone = repeated[found.hit & (LOCATION(found.columns[0]) < bounds.live_from)]
-        departed |= np.isin(labels.ids, gone)
-    stored = find(ledger.labels, repeated, low=-FOREVER, high=FOREVER, width=3)
-    old_late = repeated[stored.hit & maybe_forgotten(stored.columns[0], bounds)]
-    hard = labels.offsets[again & (late | departed | np.isin(labels.ids, old_late))]
+        found = find(runs, repeated, low=bounds.known_from, high=FOREVER, width=2)
+        panes = LOCATION(found.columns[0])
+        known |= found.hit & (panes >= bounds.known_from)
+        gone |= found.hit & (panes >= bounds.known_from) & (panes < bounds.live_from)
+    stored = find(ledger.labels, repeated, low=bounds.known_from, high=FOREVER, width=3)
+    lost = stored.hit & ~known & had_prediction(stored.columns[1])
+    hard = labels.offsets[np.isin(labels.ids, repeated[gone | lost])]
     return [int(offset) for offset in np.unique(np.concatenate((hard, hard + 1)))]
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MapName = Literal["predictions", "labels"]
-HASH_SHIFT: Final = 16  # A label row's tail: 48 bits of event-id hash above 16 bits of flags.
-LATE: Final = 1  # Flag: at its arrival a prediction that admits it might already have been forgotten.
+HASH_SHIFT: Final = 16  # A label row's tail: 48 bits of event-id hash above the status that was told of it.
+HASH_MASK: Final = (1 << 48) - 1  # The topmost bit of a hash is the tail's sign, so what is shifted down is masked.
+TOLD: Final = (1 << HASH_SHIFT) - 1  # Mask of that status.
 LOCATION: Final = PanesOf(shift=CELL_BITS)
 FOREVER: Final = 1 << 62  # Later than every pane and every offset.
 
