@@ -28,7 +28,7 @@ from guardian.pipeline.coded import code_batch
 from guardian.pipeline.count import count
 from guardian.pipeline.judge import Judge
 from guardian.pipeline.memory import PREFIX, ModelMemory
-from guardian.pipeline.state import CLOCK, ModelState, PartitionState
+from guardian.pipeline.state import CLOCK, NO_PANE, ModelState, PartitionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -185,7 +185,7 @@ class Engine:
 
     def _dead(self, model: str) -> None:
         if model in self.state.models:
-            self.state.models[model].tell(Fate.DEAD_LETTERED, np.zeros(1, np.int64))
+            self.state.models[model].tell(Fate.DEAD_LETTERED, np.full(1, NO_PANE))
         else:
             self.state.nameless[Fate.DEAD_LETTERED.value] += 1
 
@@ -197,12 +197,9 @@ class Engine:
             effects.extend(model.writes(name, pane_ms))
             effects.states += self.memories[name].writes(name)
             if model.clock is not None:
-                widest = max(
-                    (p.window_of(r) for e in timeline.epochs for p in e.policies.values() for r in p.spec.rules), default=0
-                )
-                model.forget(timeline.latest.spans.bounds(model.clock).known_from - widest // pane_ms - 1)
+                model.forget(timeline.oldest_pane(model.clock))
         if self.state.nameless:
-            effects.fates.append(Fates("", 0, dict(self.state.nameless)))
+            effects.fates.append(Fates("", NO_PANE, dict(self.state.nameless)))
         return effects
 
     def _end_of(self, name: str) -> int | None:

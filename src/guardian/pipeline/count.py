@@ -15,6 +15,7 @@ from guardian.panes.coding import class_indexes
 from guardian.panes.counting import Labelled, input_counts, label_counts
 from guardian.panes.ledger import fold
 from guardian.panes.rows import Fate
+from guardian.pipeline.state import NO_PANE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +50,7 @@ def count(
     skew = timeline.latest.model.spec.future_skew
     early = batch.times > received(batch.predictions.offsets) + skew
     early_labels = batch.labels.times > received(batch.labels.offsets) + skew
-    state.tell(Fate.QUARANTINED, batch.predictions.panes[early])
-    state.tell(Fate.QUARANTINED, batch.labels.times[early_labels] // spans.pane_ms)
+    state.tell(Fate.QUARANTINED, np.full(int(early.sum()) + int(early_labels.sum()), NO_PANE))
     offsets = np.concatenate((batch.predictions.offsets[~early], batch.labels.offsets[~early_labels]))
     order = np.argsort(offsets, kind="stable")
     offsets = offsets[order]
@@ -61,7 +61,7 @@ def count(
         high = offsets[last] if last < len(offsets) else np.iinfo(np.int64).max
         mine = _between(batch.predictions.offsets, offsets[first], high) & ~early
         theirs = _between(batch.labels.offsets, offsets[first], high) & ~early_labels
-        _piece(state, batch, timeline, (mine, theirs), spans.bounds(after))
+        _piece(state, batch, timeline, (mine, theirs), after)
         state.advance(after)
 
 
@@ -76,12 +76,13 @@ def _piece(
     batch: ModelBatch,
     timeline: Timeline,
     which: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    bounds: Bounds,
+    clock: int,
 ) -> None:
-    """Fold events between which nothing departs."""
+    """Fold events between which nothing departs; the last of them moves the clock to `clock`."""
     mine, theirs = which
-    predictions = _on_time(state, mine, batch.predictions.panes, bounds)
-    labels = _on_time(state, theirs, batch.labels.times // bounds.pane_ms, bounds)
+    bounds, oldest = timeline.latest.spans.bounds(clock), timeline.oldest_pane(clock)
+    predictions = _on_time(state, mine, batch.predictions.panes, bounds.live_from, oldest)
+    labels = _on_time(state, theirs, batch.labels.times // bounds.pane_ms, bounds.live_from, oldest)
     names = tuple(dict.fromkeys((*batch.versions, *state.versions)))
     folded = fold(state.ledger, batch.predictions.take(predictions), batch.labels.take(labels), names, bounds)
     state.ledger = folded.ledger
@@ -93,10 +94,12 @@ def _piece(
     _count_labels(state, timeline, folded, names, bounds)
 
 
-def _on_time(state: ModelState, which: NDArray[np.bool_], panes: NDArray[np.int64], bounds: Bounds) -> NDArray[np.bool_]:
+def _on_time(
+    state: ModelState, which: NDArray[np.bool_], panes: NDArray[np.int64], live_from: int, oldest: int
+) -> NDArray[np.bool_]:
     """Tell what comes after its rows have gone as too late; return the rest of `which`."""
-    late = which & (panes < bounds.live_from)
-    state.tell(Fate.TOO_LATE, panes[late])
+    late = which & (panes < live_from)
+    state.tell(Fate.TOO_LATE, np.where(panes < oldest, NO_PANE, panes)[late])
     return which & ~late
 
 

@@ -95,6 +95,16 @@ class Timeline:
         """The newest epoch, whether or not the clock has reached it: its spans are the model's."""
         return self.epochs[-1]
 
+    @cached_property
+    def _widest_window_ms(self) -> int:
+        rules = ((p, r) for e in self.epochs for p in e.policies.values() for r in p.spec.rules)
+        return max((policy.window_of(rule) for policy, rule in rules), default=0)
+
+    def oldest_pane(self, clock: int) -> int:
+        """Return the pane before which nothing is counted and no window reaches once the clock is here."""
+        spans = self.latest.spans
+        return spans.bounds(clock).known_from - self._widest_window_ms // spans.pane_ms - 1
+
     def index(self, at: int) -> int:
         """Return the number of the epoch that holds at an instant."""
         return max(0, bisect_right(self._starts, at) - 1)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 VERSIONS_MAX: Final = 256  # Versions of one model; predictions of further ones are dead letters `too-many-versions`.
 CLOCK: Final = "clock"  # Name of the state blob with clock and versions.
+NO_PANE: Final = 0  # Where events are told that have no pane, one whose time is not to be trusted, or one that is forgotten.
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ class ModelState:
         """Drop panes from memory that no window can need any more (they stay in the store)."""
         for key in [key for key in self.panes if key[1] < before_pane]:
             del self.panes[key]
-        for pane in [pane for pane in self.fates if pane < before_pane]:
+        for pane in [pane for pane in self.fates if NO_PANE != pane < before_pane]:
             del self.fates[pane]
 
     def writes(self, name: str, pane_ms: int) -> Effects:
