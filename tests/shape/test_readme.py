@@ -28,9 +28,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     directory = tmp_path_factory.mktemp("readme")
     script = "\n".join(["set -eu", *blocks("sh")])
     # Each command is echoed as it runs, so that its output can be told from the others'.
-    marked = re.sub(
-        r"^(guardian [^<\n]*?)(?=\s+#|\s+<<|$)", lambda m: f"printf '@@ %s\\n' '{_quoted(m[1])}'\n{m[0]}", script, flags=re.M
-    )
+    marked = re.sub(r"^guardian .*$", _echoed, script, flags=re.MULTILINE)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GUARDIAN_")} | {"PATH": path}
     run = subprocess.run(["sh", "-c", marked], cwd=directory, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
@@ -39,8 +37,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True)) | {"stderr": run.stderr}
 
 
-def _quoted(command: str) -> str:
-    return command.replace("'", "'\\''")
+def _echoed(line: re.Match[str]) -> str:
+    command = re.sub(r"\s+(#|<<).*", "", line[0])
+    return f"printf '@@ %s\\n' '{command}'\n{line[0]}"
 
 
 def test_every_block_is_run_or_shown():
