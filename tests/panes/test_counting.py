@@ -79,19 +79,43 @@ def counted(p: Parameters, rows, batches=1):
     return inputs, labels
 
 
+@pytest.mark.parametrize("each", [0, 1 << 20], ids=["sorted", "written-out"])
 @pytest.mark.parametrize("task", TASKS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_counts_equal_counting_row_by_row(task, data):
+def test_counts_equal_counting_row_by_row_written_out_or_sorted(task, each, data):
     p, predictions, labels = TASKS[task]
     rows = data.draw(table(predictions, labels))
     age, sex, race, said, score, truth, delay = zip(*rows, strict=True) if rows else ((),) * 7
     want = counts_from_rows(p, {"age": age, "sex": sex, "race": race}, said, score, truth, delay)
     layout = layout_of(p)
     for batches in (1, 3):
-        inputs, counted_labels = counted(p, rows, batches)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("guardian.panes.pane.DENSE_CELLS_EACH", each)
+            inputs, counted_labels = counted(p, rows, batches)
         assert inputs.dense(layout.inputs.size).tolist() == want.vector(layout.inputs).tolist()
         assert counted_labels.dense(layout.labels.size).tolist() == want.vector(layout.labels).tolist()
+
+
+@pytest.mark.parametrize("each", [0, 1 << 20], ids=["sorted", "written-out"])
+def test_each_pane_is_counted_as_if_it_were_alone(each, monkeypatch):
+    monkeypatch.setattr("guardian.panes.pane.DENSE_CELLS_EACH", each)
+    rng = np.random.default_rng(5)
+    n, panes = 60, np.array([3, 9, 1 << 41])
+    columns = {
+        "age": rng.uniform(0, 99, n),
+        "sex": rng.choice(["1", "2", "x", None], n).tolist(),
+        "race": rng.choice(["a", "b"], n).tolist(),
+    }
+    cells = code_rows(BINARY, columns, rng.choice(["no", "yes"], n).tolist(), rng.random(n))
+    keys = rng.choice(panes, n)
+    found = dict(input_counts(BINARY, keys, cells))
+    for pane in panes.tolist():
+        alone = dict(input_counts(BINARY, keys[keys == pane], cells.take(keys == pane)))
+        assert alone.keys() == {pane}
+        assert found[pane] == alone[pane]
+        assert alone[pane].counts.sum() == (len(COLUMNS) + 1 + len(SEGMENTS)) * (keys == pane).sum()
+    assert dict(input_counts(BINARY, keys[:0], cells.take(np.zeros(n, np.bool_)))) == {}
 
 
 @pytest.mark.parametrize("task", TASKS)

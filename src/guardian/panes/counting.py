@@ -10,7 +10,7 @@ import numpy as np
 from guardian.catalog.layout import layout_of, segment_name
 from guardian.catalog.parameters import SCORE_CELLS
 from guardian.panes.coding import coding_of, fixed_point, fixed_square, numeric_cells, outcome_codes, population_codes
-from guardian.panes.pane import split
+from guardian.panes.pane import by_key, fits_dense, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from guardian.catalog.layout import Part
     from guardian.catalog.parameters import Parameters
     from guardian.panes.pane import Sparse
 
@@ -76,13 +77,31 @@ def code_rows(
 
 def input_counts(parameters: Parameters, keys: NDArray[np.int64], cells: Cells) -> Iterator[tuple[int, Sparse]]:
     """Yield, for each key (a pane and version), the inputs vector of its rows."""
+    space = layout_of(parameters).inputs
+    if not len(keys):
+        return
+    names, dense = (keys[:1], None) if (keys == keys[0]).all() else np.unique(keys, return_inverse=True)
+    parts = list(_input_parts(parameters, cells))
+    if not fits_dense(len(names), space.size, len(keys) * len(parts)):
+        where = np.concatenate([part.offset + rows for part, rows in parts])
+        yield from split(np.tile(keys, len(parts)), where, np.ones(len(where), np.int64), space.size)
+        return
+    table = np.zeros((len(names), space.size), np.int64)
+    for part, rows in parts:
+        there = rows if dense is None else dense * part.size + rows
+        counts = np.bincount(there, minlength=len(names) * part.size)
+        table[:, part.offset : part.offset + part.size] = counts.reshape(len(names), part.size)
+    yield from by_key(names, table)
+
+
+def _input_parts(parameters: Parameters, cells: Cells) -> Iterator[tuple[Part, NDArray[np.integer[Any]]]]:
+    """Yield each part of the inputs with the cell in it of each row."""
     coding, space = coding_of(parameters), layout_of(parameters).inputs
-    blocks = [cells.columns[i] + np.int64(space.by_name[f"column/{c.name}"].offset) for i, c in enumerate(parameters.columns)]
+    for i, column in enumerate(parameters.columns):
+        yield space.by_name[f"column/{column.name}"], cells.columns[i]
     for segment, groups in zip(((), *parameters.segments), coding.groups, strict=True):
-        part = space.by_name[f"outcome/{segment_name(segment)}"]
-        blocks.append(part.offset + groups[cells.population] * coding.outcomes + cells.outcomes)
-    where = np.concatenate(blocks)
-    yield from split(np.tile(keys, len(blocks)), where, np.ones(len(where), np.int64), space.size)
+        rows = groups[cells.population] * coding.outcomes + cells.outcomes if segment else cells.outcomes
+        yield space.by_name[f"outcome/{segment_name(segment)}"], rows
 
 
 @dataclass(frozen=True, slots=True)

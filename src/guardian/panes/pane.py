@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SpaceName = Literal["inputs", "labels"]
 SUM_MAX: Final = 1 << 62  # A cell beyond it is refused: the next addition could leave 64 bits.
+DENSE_CELLS_MAX: Final = 1 << 22  # Vectors are added up written out, up to this many cells ...
+DENSE_CELLS_EACH: Final = 16  # ... and this many for each amount; beyond, sorting is faster than sweeping zeros.
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,12 @@ class Sparse:
         """Return the sum. Raises OverflowRefusedError where a cell would leave 62 bits."""
         if not len(self.cells):
             return other
+        at = np.searchsorted(self.cells, other.cells)
+        if (self.cells.take(at, mode="clip") == other.cells).all():  # A pane that has seen traffic has nearly all its cells.
+            counts = self.counts.copy()
+            counts[at] += other.counts  # Both are below 62 bits.
+            _refuse_overflow(counts[at].astype(np.float64))
+            return _without_zeros(self.cells, counts)
         return collect(np.concatenate((self.cells, other.cells)), np.concatenate((self.counts, other.counts)))
 
     def dense(self, size: int) -> NDArray[np.int64]:
@@ -79,30 +87,57 @@ def collect(cells: NDArray[np.int64], amounts: NDArray[np.int64]) -> Sparse:
     if not len(starts):
         return Sparse.zero()
     sums = np.add.reduceat(amounts, starts)
-    if np.abs(np.add.reduceat(amounts.astype(np.float64), starts)).max() >= SUM_MAX:
+    _refuse_overflow(np.add.reduceat(amounts.astype(np.float64), starts))
+    return _without_zeros(cells[starts], sums)
+
+
+def _refuse_overflow(sums: NDArray[np.float64]) -> None:
+    if len(sums) and np.abs(sums).max() >= SUM_MAX:
         raise OverflowRefusedError("a fixed-point sum would leave 62 bits", hint="declare a larger `unit` in the model file")
-    keep = sums != 0
-    return Sparse(cells[starts][keep], sums[keep])
+
+
+def _without_zeros(cells: NDArray[np.int64], counts: NDArray[np.int64]) -> Sparse:
+    keep = counts != 0
+    return Sparse(cells, counts) if keep.all() else Sparse(cells[keep], counts[keep])
+
+
+def fits_dense(keys: int, size: int, amounts: int) -> bool:
+    """Return whether the vectors of some keys, of `size` cells each, are added up faster written out than sorted."""
+    return keys * size <= min(DENSE_CELLS_MAX, DENSE_CELLS_EACH * amounts)
 
 
 def split(
     keys: NDArray[np.int64], cells: NDArray[np.int64], amounts: NDArray[np.int64], size: int
 ) -> Iterator[tuple[int, Sparse]]:
-    """Yield, for every key, the vector of its amounts. `size` is the number of cells; keys are any integers >= 0."""
+    """Yield, for every key, the vector of its amounts. `size` is the number of cells; keys are any integers >= 0.
+
+    Raises OverflowRefusedError.
+    """
     if not len(keys):
         return
     names, dense = np.unique(keys, return_inverse=True)
-    if len(names) * size <= 4 * len(keys) and (amounts == 1).all():
-        table = np.bincount(dense * size + cells, minlength=len(names) * size).reshape(len(names), size)
-        for name, row in zip(names.tolist(), table, strict=True):
-            found = np.flatnonzero(row)
-            yield name, Sparse(found, row[found])
+    where = dense * size + cells
+    if fits_dense(len(names), size, len(keys)):
+        table = np.zeros(len(names) * size, np.int64)
+        np.add.at(table, where, amounts)
+        if float(np.abs(amounts.astype(np.float64)).max()) * len(amounts) >= SUM_MAX:  # Else no sum can come so far.
+            sums = np.zeros(len(table))
+            np.add.at(sums, where, amounts.astype(np.float64))
+            _refuse_overflow(sums)
+        yield from by_key(names, table.reshape(len(names), size))
         return
-    whole = collect(dense * size + cells, amounts)
+    whole = collect(where, amounts)
     bounds = np.searchsorted(whole.cells, np.arange(len(names) + 1) * size)
     for i, name in enumerate(names.tolist()):
         part = slice(bounds[i], bounds[i + 1])
         yield name, Sparse(whole.cells[part] - i * size, whole.counts[part])
+
+
+def by_key(names: NDArray[np.int64], table: NDArray[np.int64]) -> Iterator[tuple[int, Sparse]]:
+    """Yield each key with its row of the table as a vector."""
+    for name, row in zip(names.tolist(), table, strict=True):
+        found = np.flatnonzero(row)
+        yield name, Sparse(found, row[found])
 
 
 def total(vectors: Sequence[Sparse], size: int) -> NDArray[np.int64]:
