@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from guardian.canonical import short_id
 from guardian.effects import Effects, Record
+from guardian.engine.fates import StoreBusyError
 from guardian.engine.land import land
 from guardian.engine.lease import JobRuns, Leases
 from guardian.engine.ports import Store
@@ -149,9 +150,12 @@ class Service:
     def _renew(self) -> None:
         """Hold on to the lease, or take it anew where it ran out and nobody else has it; runs in the timer's thread."""
         now, store = self._world.now(), self._world.store
-        if self._lease is not None and store.renew(LEASE, self._owner, self._lease, LEASE_TTL_MS, now):
-            return
-        self._lease = store.acquire(LEASE, self._owner, LEASE_TTL_MS, now)
+        try:
+            if self._lease is not None and store.renew(LEASE, self._owner, self._lease, LEASE_TTL_MS, now):
+                return
+            self._lease = store.acquire(LEASE, self._owner, LEASE_TTL_MS, now)
+        except StoreBusyError:
+            return  # The loop's own transaction is longer than the wait for it; the next run tries again.
         if self._lease is None:
             self._lost = True
             self._stop.set()

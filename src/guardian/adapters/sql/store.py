@@ -50,6 +50,15 @@ class SqlStore:
             row = connection.execute(select(state.c.epoch, state.c.next_offset, state.c.catalog).where(*own)).one()
         return Claim(partition, row.epoch, row.next_offset, row.catalog)
 
+    def position(self, partition: Partition) -> Claim:
+        """Return where a partition stands without taking it over."""
+        state = table("partition_state")
+        with self.database.writing() as connection:
+            ensure_partition(connection, partition)
+            columns = (state.c.epoch, state.c.next_offset, state.c.catalog)
+            row = connection.execute(select(*columns).where(*_own(state, partition))).one()
+        return Claim(partition, row.epoch, row.next_offset, row.catalog)
+
     def load(self, partition: Partition) -> StoredState:
         """Return the stored state of a partition, all of it from one state of the database."""
         with self.database.reading() as connection:

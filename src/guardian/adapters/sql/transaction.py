@@ -196,10 +196,10 @@ class SqlTransaction:
         for entry in entries:
             newest[entry.id] = max(entry.revision, newest.get(entry.id, entry.revision))
         verdicts = table("verdict")
-        self._connection.execute(
-            update(verdicts).where(verdicts.c.id == bindparam("old"), verdicts.c.latest).values(latest=False),
-            [{"old": id_} for id_ in newest],
-        )
+        # The bound on the revision makes the database look in the primary key, not among all latest verdicts.
+        older = update(verdicts).where(verdicts.c.id == bindparam("old"), verdicts.c.revision < bindparam("newest"))
+        if revised := [{"old": id_, "newest": revision} for id_, revision in newest.items() if revision > 1]:
+            self._connection.execute(older.where(verdicts.c.latest).values(latest=False), revised)
         self._insert(verdicts, ({**_slots(entry), "latest": newest[entry.id] == entry.revision} for entry in entries))
 
     def put_alerts(self, writes: Sequence[AlertWrite]) -> None:
