@@ -40,7 +40,7 @@ class Kind(StrEnum):
     RESOLVED = "resolved"
     RETRACTED = "retracted"
     AMENDED = "amended"  # The same alert, but a revision moved its dates or values.
-    EXTENDED = "extended"  # The same alert, one more violated window; news to its row alone.
+    EXTENDED = "extended"  # The same alert, a later violated window, be it newly judged or restated; news to its row alone.
     VANISHED = "vanished"
 
 
@@ -312,5 +312,5 @@ def _once_opened(old: Episode | None, new: Episode, newest: int, at: int) -> Ite
     if ended is not None and not (old is not None and old.state is AlertState.RESOLVED):
         yield Transition(Kind.RESOLVED, new, ended)
     elif old is not None and was_open and old != new:
-        longer = new.last_window[1] > newest and replace(old, last_window=new.last_window) == new
+        longer = new.last_window[1] > old.last_window[1] and replace(old, last_window=new.last_window) == new
         yield Transition(Kind.EXTENDED if longer else Kind.AMENDED, new, at)
