@@ -151,7 +151,7 @@ def _all_bounds(parameters: Parameters) -> dict[str | None, tuple[NDArray[np.flo
 
 def _bounds(column: NumericColumn) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Return bounds and the cell of each slot between them, so that one search finds bins and both ranges."""
-    bounds = np.array([column.low, *column.edges, np.nextafter(column.high, np.inf)])
+    bounds = np.array([column.low, *column.edges, math.nextafter(column.high, math.inf)])
     slots = np.array([column.bins, *range(column.bins), column.bins + 1], np.int32)
     return bounds, slots
 
@@ -240,9 +240,12 @@ def population_codes(coding: Coding, columns: Mapping[str, NDArray[np.int32]], n
 
 
 def outcome_codes(
-    coding: Coding, predictions: Sequence[Any], scores: NDArray[np.float64]
+    coding: Coding, predictions: Sequence[Any] | NDArray[Any], scores: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return outcome cell, fixed-point value (score, or a regression's prediction) and whether the row is refused."""
+    """Return outcome cell, fixed-point value (score, or a regression's prediction) and whether the row is refused.
+
+    Predictions are raw; those of a classification may be coded already as int32.
+    """
     parameters = coding.parameters
     if coding.classes is None:
         values = np.asarray(predictions, np.float64)
@@ -252,5 +255,6 @@ def outcome_codes(
             fixed_point(np.where(bad, 0.0, values), parameters.unit),
             bad,
         )
-    classes = coding.classes.code(predictions).astype(np.int64)
+    coded = isinstance(predictions, np.ndarray) and predictions.dtype == np.int32
+    classes = np.asarray(predictions if coded else coding.classes.code(predictions), np.int64)
     return classes * SCORE_CELLS + score_bins(scores), fixed_point(scores), classes == NO_CLASS
