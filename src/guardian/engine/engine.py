@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,9 +17,10 @@ from guardian.decisions.retraining import Request
 from guardian.effects import Effects, Fates, PositionedWrite, Record
 from guardian.engine.catalog import changes, load_catalog
 from guardian.engine.fates import Fate as ErrorFate
-from guardian.engine.fates import FencedError, fate_of
+from guardian.engine.fates import fate_of
 from guardian.engine.land import land
 from guardian.errors import GuardianError
+from guardian.events.codec import decode
 from guardian.events.dead_letter import Problem, bury
 from guardian.events.reasons import Reason
 from guardian.panes.clock import last_pane_end
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from guardian.engine.catalog import Held, References
     from guardian.engine.ports import Claim, Delivery, Log, Partition, Store, StoredState
+    from guardian.events.dead_letter import DeadLetter
     from guardian.pipeline.epochs import Timeline
     from guardian.pipeline.judge import GroupTable
     from guardian.policies.load import PolicySet
@@ -70,6 +72,7 @@ class Engine:
         self._now, self._group_table = now, group_table
         self._buried: set[int] = set()
         self._limit: int | None = None
+        self._taken = 0
         self._active: dict[str, int] = {}
         self.open()
 
@@ -106,15 +109,16 @@ class Engine:
 
     def step(self, limit: int) -> Step | None:
         """Count and judge about `limit` further events in one transaction; None when the log has no more."""
-        taken: list[int] = []
 
         def work() -> Effects:
             deliveries = self._log.read(self.claim.next_offset, self._limit or limit)
-            taken[:] = [sum(len(d.events) for d in deliveries)]
-            return self._count(deliveries) if taken[0] else Effects()
+            if self._limit is not None:
+                deliveries = _first(deliveries, self._limit)
+            self._taken = sum(len(d.events) for d in deliveries)
+            return self._count(deliveries) if self._taken else Effects()
 
         before = self.claim.next_offset
-        effects = self._landed(work, lambda: self.claim.next_offset + taken[0])
+        effects = self._landed(work)
         events = self.claim.next_offset - before
         return Step(events, self.claim.next_offset, effects) if events else None
 
@@ -126,34 +130,35 @@ class Engine:
         """Move live clocks of silent models on to the wall time minus lateness."""
         return self._landed(lambda: self._tick("idle-tick", {n: self._idle_of(n) for n in self.state.models}))
 
-    def _landed(self, work: Callable[[], Effects], position: Callable[[], int] | None = None) -> Effects:
+    def _landed(self, work: Callable[[], Effects]) -> Effects:
         """Do one unit of work and land it; a fate of the error decides what happens when it does not land."""
-        for attempt in range(TRIES_MAX):
+        tries = 0
+        while True:
+            self._taken = 0
             try:
                 effects = work()
-                if effects == Effects():
-                    return effects
-                next_offset = position() if position else self.claim.next_offset
-                self.claim = land(self._store, self.claim, next_offset, effects, self._now())
+                if effects != Effects():
+                    self.claim = land(self._store, self.claim, self.claim.next_offset + self._taken, effects, self._now())
             except GuardianError as error:
                 fate = fate_of(error)
-                if fate is ErrorFate.STOP or (fate is ErrorFate.RETRY and attempt == TRIES_MAX - 1):
+                tries += fate is ErrorFate.RETRY
+                narrowed = fate is ErrorFate.DEAD_LETTER and self._narrow()
+                if fate is ErrorFate.STOP or tries == TRIES_MAX or (fate is ErrorFate.DEAD_LETTER and not narrowed):
                     raise
                 self.open()
-                if fate is ErrorFate.DEAD_LETTER:
-                    return self._narrow(work, position)
             else:
                 self._limit = None
+                self._buried.clear()
                 return effects
-        raise FencedError("the step did not land", hint="look at who else writes to this database")
 
-    def _narrow(self, work: Callable[[], Effects], position: Callable[[], int] | None) -> Effects:
-        """Halve the batch until the one event is left that cannot be counted, and bury it."""
-        if self._limit == 1:
+    def _narrow(self) -> bool:
+        """Halve the batch that failed; bury the one event that is left. False where there is nothing to leave out."""
+        if self._taken == 0 or self.claim.next_offset in self._buried:
+            return False
+        if self._taken == 1:
             self._buried.add(self.claim.next_offset)
-        whole = self._limit or sum(len(d.events) for d in self._log.read(self.claim.next_offset, 1 << 20))
-        self._limit = max(1, whole // 2)
-        return self._landed(work, position)
+        self._limit = max(1, self._taken // 2)
+        return True
 
     def _count(self, deliveries: Sequence[Delivery]) -> Effects:
         events = [event for delivery in deliveries for event in delivery.events]
@@ -161,7 +166,7 @@ class Engine:
         known = {name: tuple(model.versions) for name, model in state.models.items()}
         batches, letters = code_batch(self._without_buried(events, first), first, state.timelines, known)
         letters = [letter for letter in letters if letter.offset not in self._buried]
-        letters += [bury(events[o - first], o, _OVERFLOW) for o in sorted(self._buried) if first <= o < first + len(events)]
+        letters += [self._overflown(events[o - first], o) for o in sorted(self._buried) if first <= o < first + len(events)]
         received = _Received(deliveries)
         for name in sorted(batches):
             self._active[name] = self._now()
@@ -177,6 +182,13 @@ class Engine:
         effects.records += _intake(self._partition, first, events, effects)
         effects.extend(self._writes())
         return effects
+
+    def _overflown(self, event: bytes, offset: int) -> DeadLetter:
+        """Bury an event that is good by itself, under the name of its model."""
+        models = {name: timeline.latest.model for name, timeline in self.state.timelines.items()}
+        said = next(decode([event], offset, models))
+        what = "its sum would leave 62 bits; declare a larger unit"
+        return bury(event, offset, Problem(Reason.VALUE_OUT_OF_RANGE, "$.data", what, said.model))
 
     def _without_buried(self, events: list[bytes], first: int) -> list[bytes]:
         if not self._buried:
@@ -237,7 +249,14 @@ class Engine:
         return effects
 
 
-_OVERFLOW: Final = Problem(Reason.VALUE_OUT_OF_RANGE, "$.data", "its sum would leave 62 bits; declare a larger unit", "")
+def _first(deliveries: Sequence[Delivery], limit: int) -> list[Delivery]:
+    """Return the deliveries of the first `limit` events; a log gives whole ones, and may give more than it was asked for."""
+    out: list[Delivery] = []
+    for delivery in deliveries:
+        if limit > 0:
+            out.append(replace(delivery, events=delivery.events[:limit]))
+            limit -= len(delivery.events)
+    return out
 
 
 class _Received:
