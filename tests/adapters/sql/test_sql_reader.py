@@ -143,7 +143,8 @@ def test_alerts_show_what_fires_or_fired(database):
     writes = [alert("a", "firing"), alert("b", "resolved"), alert("c", "pending"), alert("d", "retracted")]
     land(store, store.claim(P, "me"), 1, Effects(alerts=writes), NOW)
     rows = list(reader.alerts(Filter()))
-    assert tuple(rows[0]) == fields.ALERT_FIELDS == tuple(PUBLIC["alerts"].split())
+    assert tuple(rows[0]) == fields.ALERT_FIELDS
+    assert set(PUBLIC["alerts"].split()) <= set(fields.ALERT_FIELDS)
     assert [row["id"] for row in rows] == ["a", "b"]
     assert [row["id"] for row in reader.alerts(Filter(everything=True))] == ["a", "b", "c", "d"]
     assert [row["id"] for row in reader.alerts(Filter(state="pending"))] == ["c"]
@@ -162,7 +163,8 @@ def test_requests_letters_records_and_models_have_their_fields(database):
     )
     land(store, store.claim(P, "me"), 4, effects, NOW)
     (request,) = reader.retraining(Filter())
-    assert tuple(request) == fields.RETRAINING_FIELDS == tuple(PUBLIC["retraining"].split())
+    assert tuple(request) == fields.RETRAINING_FIELDS
+    assert set(PUBLIC["retraining"].split()) <= set(fields.RETRAINING_FIELDS)
     assert request["history"] == [{"state": "proposed"}]
     (record,) = reader.audit(Filter())
     assert tuple(record) == fields.AUDIT_FIELDS == tuple(PUBLIC["audit"].split())
