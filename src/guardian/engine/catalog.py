@@ -6,7 +6,7 @@ refused and counted again. Model files, policies and references are stored by th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -40,20 +40,24 @@ class References(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One model's timeline, and the table its newest reference was built from."""
+    """One model's timeline, and the table its newest reference was built from.
+
+    A model whose file is gone is not watched; its timeline stays, because its counts were made by it and it may come back.
+    """
 
     timeline: Timeline
     source: str | None
+    watched: bool = True
 
 
 def load_catalog(store: Store, partition: Partition) -> dict[str, Held]:
-    """Return the timeline of every model that is watched, from the activation records."""
+    """Return the timeline of every model that is or was watched, from the activation records."""
     held: dict[str, Held] = {}
     for record in store.positioned(partition, kind=ACTIVATION):
         body = record.body
         name = body["model"]
         if body["digests"] is None:
-            held.pop(name, None)
+            held[name] = replace(held[name], watched=False)
             continue
         epoch = _epoch(store, body)
         before = held.get(name)
@@ -94,7 +98,7 @@ def changes(
             "model": files.model_digests[name],
             "policies": {n: files.policy_digests[n] for n in sorted(policies)},
         }
-        if before and _same(before, digests, source):
+        if before and before.watched and _same(before, digests, source):
             continue
         reference = _reference(before, model, source, references)
         clock = clocks.get(name)
@@ -103,10 +107,15 @@ def changes(
         if before is not None:
             before.timeline.with_epoch(epoch)
         _activate(effects, epoch, {**digests, "reference": epoch.reference_digest}, source, offset)
-    for name in sorted(held.keys() - files.models.keys()):
+    for name in removed(files, held):
         body = {"model": name, "effective_from": None, "source": None, "digests": None}
         _record(effects, name, body, offset)
     return effects
+
+
+def removed(files: PolicySet, held: Mapping[str, Held]) -> list[str]:
+    """Return the models that are watched and have no file any longer."""
+    return sorted(name for name, one in held.items() if one.watched and name not in files.models)
 
 
 def _same(before: Held, digests: Mapping[str, Any], source: str | None) -> bool:

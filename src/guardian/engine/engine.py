@@ -15,7 +15,7 @@ import numpy as np
 from guardian.canonical import short_id
 from guardian.decisions.retraining import Request
 from guardian.effects import Effects, Fates, PositionedWrite, Record
-from guardian.engine.catalog import changes, load_catalog
+from guardian.engine.catalog import changes, load_catalog, removed
 from guardian.engine.fates import Fate as ErrorFate
 from guardian.engine.fates import fate_of
 from guardian.engine.land import land
@@ -96,11 +96,22 @@ class Engine:
         """Every model's clock."""
         return {name: model.clock for name, model in self.state.models.items()}
 
+    @property
+    def _watched(self) -> list[str]:
+        return [name for name, held in self.held.items() if held.watched]
+
     def activate(self, files: PolicySet, references: References) -> Effects:
         """Make `files` hold where they differ from what holds; return what was landed."""
 
         def work() -> Effects:
-            return changes(files, self.held, self.clocks, references, self.claim.next_offset)
+            effects = changes(files, self.held, self.clocks, references, self.claim.next_offset)
+            gone = removed(files, self.held)
+            for name in gone:
+                model, timeline = self.state.models[name], self.state.timelines[name]
+                effects.extend(self.judges[name].abandon(model, timeline, self.memories[name]))
+            if gone:
+                effects.extend(self._writes())
+            return effects
 
         effects = self._landed(work)
         if effects.positioned:
@@ -124,11 +135,11 @@ class Engine:
 
     def end(self) -> Effects:
         """Write the end tick of every model: every window that events made becomes final."""
-        return self._landed(lambda: self._tick("end-tick", {n: self._end_of(n) for n in self.state.models}))
+        return self._landed(lambda: self._tick("end-tick", {n: self._end_of(n) for n in self._watched}))
 
     def idle(self) -> Effects:
         """Move live clocks of silent models on to the wall time minus lateness."""
-        return self._landed(lambda: self._tick("idle-tick", {n: self._idle_of(n) for n in self.state.models}))
+        return self._landed(lambda: self._tick("idle-tick", {n: self._idle_of(n) for n in self._watched}))
 
     def _landed(self, work: Callable[[], Effects]) -> Effects:
         """Do one unit of work and land it; a fate of the error decides what happens when it does not land."""
@@ -164,7 +175,8 @@ class Engine:
         events = [event for delivery in deliveries for event in delivery.events]
         first, state, effects = self.claim.next_offset, self.state, Effects()
         known = {name: tuple(model.versions) for name, model in state.models.items()}
-        batches, letters = code_batch(self._without_buried(events, first), first, state.timelines, known)
+        watched = {name: state.timelines[name] for name in self._watched}
+        batches, letters = code_batch(self._without_buried(events, first), first, watched, known)
         letters = [letter for letter in letters if letter.offset not in self._buried]
         letters += [self._overflown(events[o - first], o) for o in sorted(self._buried) if first <= o < first + len(events)]
         received = _Received(deliveries)

@@ -78,6 +78,14 @@ class Judge:
                 sitting.retire(version)
         return sitting.effects
 
+    def abandon(self, state: ModelState, timeline: Timeline, memory: ModelMemory) -> Effects:
+        """Return what is to be done when the model is watched no longer: its alerts close as stale."""
+        if state.clock is None:
+            return Effects()
+        sitting = _Sitting(self, state, timeline, memory, state.clock)
+        sitting.close(list(memory.tracks))
+        return sitting.effects
+
     def reference(self, epoch: Epoch) -> Window | None:
         """Return the reference's counts of an epoch."""
         if epoch.reference is None or epoch.reference_digest is None:
@@ -318,8 +326,8 @@ class _Sitting:
         self.effects.records.append(Record(f"decisions/{model}", "verdicts", id_, model, body))
         self.effects.verdicts += [
             VerdictEntry(
-                said[position]["id"], row.revision, row.final, model, version, policy, row.key.rule, row.key.severity, row.key.subject.key,
-                start, end, self.due_at, row.verdict.value, row.reason.value, id_, position,
+                said[position]["id"], row.revision, row.final, model, version, policy, row.key.rule, row.key.severity,
+                row.key.subject.key, start, end, self.due_at, row.verdict.value, row.reason.value, id_, position,
             )
             for position, row in enumerate(rows)
         ]  # fmt: skip
@@ -333,7 +341,7 @@ class _Sitting:
             if applies(policy, epoch, version) and policy.spec.mode == "enforce"
             for rule in policy.spec.rules
         }
-        self._close([k for k in self.memory.tracks if k.version == version and (k.policy, k.rule) not in held])
+        self.close([k for k in self.memory.tracks if k.version == version and (k.policy, k.rule) not in held])
 
     def retire(self, version: str) -> None:
         """Close, as stale, alerts of a version whose predictions have stopped.
@@ -345,9 +353,10 @@ class _Sitting:
         if seen.retired or now < seen.last + spec.retire_after:
             return
         seen.retired = self.state.touched_clock = True
-        self._close([key for key in self.memory.tracks if key.version == version])
+        self.close([key for key in self.memory.tracks if key.version == version])
 
-    def _close(self, keys: list[AlertKey]) -> None:
+    def close(self, keys: list[AlertKey]) -> None:
+        """Close alerts as stale."""
         for key in keys:
             track, moves = close_stale(self.memory.tracks[key], key, self.due_at)
             if track is self.memory.tracks[key]:
