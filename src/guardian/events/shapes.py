@@ -7,7 +7,6 @@ read once, into exactly the fields that are counted. Structs are no garbage to c
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -19,12 +18,10 @@ from guardian.events.envelope import ID_CHARS_MAX, LABEL_TYPE, PREDICTION_TYPE, 
 from guardian.events.rows import Scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from guardian.catalog.model_file import ModelFile
     from guardian.catalog.parameters import Task
-
-Getter = Callable[[Any], Any]
 
 _MISSING: Final = float("nan")
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_CHARS_MAX)]
@@ -53,18 +50,16 @@ class Layout:
 class Shape:
     """How to take the decoded events of one model and kind apart.
 
+    The fields of a prediction's features are those of `layout.columns`, the fields of its attributes those of `layout.protected`.
+
     Attributes:
         layout: What it was built from.
         kind: The event type, PREDICTION_TYPE or LABEL_TYPE.
-        features: By column, the getter of its value in `data.features`; empty for labels.
-        attributes: By protected column, the getter of its value in `data.attributes`; empty for labels.
-        no_attributes: Stands in for the attributes of an event that has none.
+        no_attributes: Stands in for the attributes of a prediction that has none.
     """
 
     layout: Layout
     kind: str
-    features: Mapping[str, Getter]
-    attributes: Mapping[str, Getter]
     no_attributes: Any
 
 
@@ -121,12 +116,12 @@ def _value(layout: Layout) -> Any:
 def _label(layout: Layout) -> tuple[type, Shape]:
     fields = [("prediction_id", _Id), ("label", _value(layout))]
     kind = msgspec.defstruct("Label", fields, tag_field="model", tag=layout.model, gc=False)
-    return kind, Shape(layout, LABEL_TYPE, {}, {}, None)
+    return kind, Shape(layout, LABEL_TYPE, None)
 
 
 def _prediction(layout: Layout) -> tuple[type, Shape]:
-    features, get_features = _columns("Features", layout.columns, layout.numeric)
-    attributes, get_attributes = _columns("Attributes", layout.protected, frozenset())
+    features = _columns("Features", layout.columns, layout.numeric)
+    attributes = _columns("Attributes", layout.protected, frozenset())
     score = float if layout.task == "regression" else _Share
     fields: list[Any] = [
         ("features", features),
@@ -136,18 +131,17 @@ def _prediction(layout: Layout) -> tuple[type, Shape]:
         ("attributes", attributes | None, None),
     ]
     kind = msgspec.defstruct("Prediction", fields, tag_field="model", tag=layout.model, gc=False)
-    return kind, Shape(layout, PREDICTION_TYPE, get_features, get_attributes, attributes())
+    return kind, Shape(layout, PREDICTION_TYPE, attributes())
 
 
-def _columns(kind: str, names: tuple[str, ...], numeric: frozenset[str]) -> tuple[Any, dict[str, Getter]]:
+def _columns(kind: str, names: tuple[str, ...], numeric: frozenset[str]) -> Any:
     """Build a struct with one optional field a column; fields are numbered, because a column may have any name."""
     fields: list[tuple[str, Any, Any]] = [
         (f"c{i}", float | None, _MISSING) if name in numeric else (f"c{i}", Scalar | None, None) for i, name in enumerate(names)
     ]
     rename = {field[0]: name for field, name in zip(fields, names, strict=True)}
     try:
-        struct = msgspec.defstruct(kind, fields, rename=rename, gc=False)
+        return msgspec.defstruct(kind, fields, rename=rename, gc=False)
     except ValueError as error:
         hint = "rename the column: no quotes, backslashes or control characters"
         raise UsageError(str(error), hint=hint) from error
-    return struct, {name: operator.attrgetter(f"c{i}") for i, name in enumerate(names)}
