@@ -12,12 +12,14 @@ from guardian.catalog.parameters import CategoricalColumn, NumericColumn, Parame
 from guardian.panes.coding import (
     NO_CLASS,
     OTHER,
+    SWEPT_VALUES_MIN,
     VALUE_UNITS_MAX,
     Coder,
     class_hashes,
     class_indexes,
     coding_of,
     fixed_square,
+    numeric_cells,
     score_bins,
 )
 from guardian.panes.counting import Labelled, code_rows, input_counts, label_counts, regression_labels
@@ -136,6 +138,7 @@ def test_keys_of_one_category_are_one_however_written_and_alone_or_mixed():
     assert coder.code(raw).tolist() == want
     assert [coder.code([value])[0] for value in raw] == want
     assert [coder.code([value, None])[0] for value in raw] == want
+    assert [coder.code(["x", value])[1] for value in raw] == want
     assert coder.code([]).tolist() == []
 
 
@@ -170,6 +173,16 @@ def test_squares_are_exact_to_half_a_step_at_every_size(value):
 def test_score_bins_are_half_open_hundredths(score):
     assert score_bins(np.array([score]))[0] == sum(i / 100 <= score for i in range(1, 100))
     assert score_bins(np.array([np.nan]))[0] == 100
+
+
+def test_many_values_fall_into_the_same_cells_as_few():
+    coding = coding_of(BINARY)
+    near = [at for edge in (18.0, 30.0, 50.0, 80.0) for at in (math.nextafter(edge, 0), edge, math.nextafter(edge, 99))]
+    few = np.array([*near, np.nan, np.inf, -np.inf, 0.0, 1e300])
+    many = np.tile(few, SWEPT_VALUES_MIN // len(few) + 1)
+    want = numeric_cells(coding, "age", few).tolist()
+    assert want[:3] == [3, 0, 0]
+    assert numeric_cells(coding, "age", many).reshape(-1, len(few)).tolist() == [want] * (len(many) // len(few))
 
 
 def test_values_out_of_range_and_what_is_no_class_are_refused():

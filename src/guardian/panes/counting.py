@@ -55,10 +55,10 @@ class Cells:
 def code_rows(
     parameters: Parameters,
     columns: Mapping[str, Any],
-    predictions: Sequence[Any],
+    predictions: Sequence[Any] | NDArray[Any],
     scores: NDArray[np.float64],
 ) -> Cells:
-    """Code whole columns: numeric ones as float64 (NaN missing), categorical ones raw, or already coded as int32."""
+    """Code whole columns: numeric ones as float64 (NaN missing), categorical ones and classes raw, or already coded as int32."""
     coding = coding_of(parameters)
     cells: dict[str, NDArray[np.int32]] = {}
     for column in parameters.columns:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from guardian.events.dead_letter import DeadLetter
     from guardian.pipeline.epochs import Timeline
 
-_Columns = dict[str, list[Any]]
-
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -63,11 +61,15 @@ class ModelBatch:
 
 @dataclass
 class _Gathered:
-    """Rows of one model and epoch, chunk by chunk."""
+    """Rows of one model and epoch, chunk by chunk: arrays only, so that the decoded objects die young and in the cache.
 
-    chunks: list[PredictionRows] = field(default_factory=list)
-    versions: list[NDArray[np.int64]] = field(default_factory=list)
-    columns: _Columns = field(default_factory=lambda: defaultdict(list))
+    Attributes:
+        rows: By field of PredictionRows; classes are coded.
+        columns: By column; categories are coded.
+    """
+
+    rows: defaultdict[str, list[NDArray[Any]]] = field(default_factory=lambda: defaultdict(list))
+    columns: defaultdict[str, list[NDArray[Any]]] = field(default_factory=lambda: defaultdict(list))
 
 
 def code_batch(
@@ -131,13 +133,17 @@ class _ModelCoder:
         coding, n = coding_of(held.parameters), len(rows.offsets)
         for column in held.parameters.columns:
             raw = rows.columns.get(column.name)
-            if column.name in coding.bins:
-                into.columns[column.name].append(np.full(n, np.nan) if raw is None else raw)
+            coder = coding.columns.get(column.name)
+            if coder is None:
+                cells = np.full(n, np.nan) if raw is None else np.asarray(raw, np.float64)
             else:
-                values: Any = [None] * n if raw is None else raw
-                into.columns[column.name].append(coding.columns[column.name].code(values))
-        into.versions.append(self._versions(held.model.counted_version, rows.versions))
-        into.chunks.append(rows)
+                cells = coder.code([None] * n if raw is None else raw)  # type: ignore[arg-type]  # raw: it is categorical
+            into.columns[column.name].append(cells)
+        for name in ("offsets", "ids", "times", "scores"):
+            into.rows[name].append(getattr(rows, name))
+        into.rows["versions"].append(self._versions(held.model.counted_version, rows.versions))
+        said = rows.predictions
+        into.rows["predictions"].append(coding.classes.code(said) if coding.classes else np.array(said, np.float64))
 
     def _admitted(self, rows: PredictionRows) -> PredictionRows:
         """Refuse what would bring more versions than a model may have."""
@@ -176,13 +182,11 @@ class _ModelCoder:
         return ModelBatch(predictions.take(order), times[order], tuple(blocks), self._labels(), tuple(self.names))
 
     def _code(self, epoch: int, gathered: _Gathered) -> tuple[Predictions, NDArray[np.int64], tuple[Parameters, Cells]]:
-        parameters, chunks = self.timeline.epochs[epoch].parameters, gathered.chunks
+        parameters = self.timeline.epochs[epoch].parameters
+        rows = {name: np.concatenate(arrays) for name, arrays in gathered.rows.items()}
         columns = {name: np.concatenate(arrays) for name, arrays in gathered.columns.items()}
-        raw = [value for rows in chunks for value in rows.predictions]
-        cells = code_rows(parameters, columns, raw, np.concatenate([rows.scores for rows in chunks]))
-        offsets = np.concatenate([rows.offsets for rows in chunks])
-        times = np.concatenate([rows.times for rows in chunks])
-        versions, ids = np.concatenate(gathered.versions), np.concatenate([rows.ids for rows in chunks])
+        cells = code_rows(parameters, columns, rows["predictions"], rows["scores"])
+        offsets, times, versions, ids = (rows[name] for name in ("offsets", "times", "versions", "ids"))
         if cells.refused.any():
             self._refuse(offsets[cells.refused], "$.data.prediction", parameters)
             keep = ~cells.refused
