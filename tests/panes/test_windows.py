@@ -11,8 +11,11 @@ from guardian.canonical import digest
 from guardian.catalog.layout import layout_of
 from guardian.catalog.parameters import CategoricalColumn, NumericColumn, Parameters
 from guardian.errors import InvalidStateError
-from guardian.panes.pane import Sparse, collect
-from guardian.panes.windows import ChangedError, Evidence, Pane, Reference, evidence_of, window_of
+from guardian.metrics.base import Subject, Undefined, Why
+from guardian.panes.pane import SUM_MAX, Sparse, collect
+from guardian.panes.windows import BeyondError, ChangedError, Evidence, Pane, Reference, evidence_of, window_of
+from guardian.pipeline.measure import measure
+from guardian.testing.stories import policy
 
 SEX, AGE = CategoricalColumn("sex", ("1", "2")), NumericColumn("age", (30.0,), 18.0, 80.0)
 OLD = Parameters("binary_classification", (AGE, SEX), ("no", "yes"), 1, None, (("sex",),), horizon_panes=3)
@@ -119,6 +122,35 @@ def test_evidence_bytes_do_not_depend_on_how_counts_were_cut_into_panes():
     one, other = window_of([c, both], OLD), window_of([a, b, c], OLD)
     names = (*layout.inputs.by_name, *layout.labels.by_name)
     assert evidence_of(one, names).to_bytes() == evidence_of(other, names[::-1]).to_bytes()
+
+
+AMOUNT = Parameters("regression", (AGE,), (), -1, NumericColumn("prediction", (), 0.0, 1.0), (), horizon_panes=1)
+
+
+def rents(square: int) -> Pane:
+    """A pane of one labelled prediction whose squared error is so many steps."""
+    sums, delay = (layout_of(AMOUNT).labels.by_name[name].offset for name in ("sums/", "delay/"))
+    cells = np.array([sums, sums + 3, delay])
+    return Pane(AMOUNT, Sparse.zero(), collect(cells, np.array([1, square, 1])))
+
+
+def test_sums_that_leave_62_bits_in_a_window_are_not_measured_and_nothing_wraps():
+    half = SUM_MAX // 2
+    assert window_of([rents(half), rents(half - 4096)], AMOUNT).part("sums/")[0, 3] == SUM_MAX - 4096
+    for panes in ([rents(half)] * 2, [rents(half)] * 5, [rents(-half)] * 9):
+        window = window_of(panes, AMOUNT)
+        assert (window.beyond, window.labelled) == ({"sums/"}, len(panes))
+        evidence = Evidence.from_bytes(evidence_of(window, ("sums/", "delay/")).to_bytes(), AMOUNT)
+        assert evidence.part("delay/").tolist() == [len(panes), 0]
+        for counts in (window, evidence):
+            with pytest.raises(BeyondError):
+                counts.part("sums/")
+        rule = policy("p", {"alert": "A", "metric": "performance.rmse", "warn": "> 1", "require": {"label_coverage": 0}}).rule(
+            "A"
+        )
+        found = measure(rule, Subject(), replace(evidence, predictions=len(panes)), None)
+        assert isinstance(found, Undefined)
+        assert found.why is Why.NOT_DEFINED
 
 
 def test_evidence_of_another_format_is_refused():

@@ -6,7 +6,7 @@ A commutative group: merging is addition, a correction is a negative count, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+N = TypeVar("N", np.int64, np.float64)
 SpaceName = Literal["inputs", "labels"]
 SUM_MAX: Final = 1 << 62  # A cell beyond it is refused: the next addition could leave 64 bits.
 DENSE_CELLS_MAX: Final = 1 << 22  # Vectors are added up written out, up to this many cells ...
@@ -140,9 +141,9 @@ def by_key(names: NDArray[np.int64], table: NDArray[np.int64]) -> Iterator[tuple
         yield name, Sparse(found, row[found])
 
 
-def total(vectors: Sequence[Sparse], size: int) -> NDArray[np.int64]:
-    """Return the dense sum of many vectors, shape (size,)."""
-    out = np.zeros(size, np.int64)
+def total(vectors: Sequence[Sparse], size: int, kind: type[N] = np.int64) -> NDArray[N]:  # type: ignore[assignment]  # mypy #3737
+    """Return the dense sum of many vectors, shape (size,); as floats it cannot wrap."""
+    out = np.zeros(size, kind)
     if vectors:
         cells = np.concatenate([v.cells for v in vectors])
         np.add.at(out, cells, np.concatenate([v.counts for v in vectors]))

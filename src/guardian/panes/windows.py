@@ -1,7 +1,7 @@
 """Windows as unions of panes: merged counts as metrics see them, and as the evidence of a verdict keeps them.
 
 A window may span panes that were counted by different parameters. Parts of equal digest merge; the others are `changed`, and only
-the metrics that read them cannot be measured.
+the metrics that read them cannot be measured. So it is with parts whose sums over the window leave 62 bits: they are `beyond`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from guardian.canonical import digest
 from guardian.catalog.layout import layout_of
 from guardian.catalog.parameters import Parameters
 from guardian.errors import InvalidStateError
-from guardian.panes.pane import Sparse, total
+from guardian.panes.pane import SUM_MAX, N, Sparse, total
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,15 +37,21 @@ class Pane:
     labels: Sparse
     predictions: int = 0
     labelled: int = 0
+    peak: int = 0
 
     def __post_init__(self) -> None:
         self.recount()
 
     def recount(self) -> None:
-        """Bring the two totals up to date with the vectors."""
+        """Bring the totals, and the greatest amount of any cell, up to date with the vectors."""
         layout = layout_of(self.parameters)
         self.predictions = _rows(self.inputs, layout.inputs.by_name["outcome/"])
         self.labelled = _rows(self.labels, layout.labels.by_name["delay/"])
+        self.peak = max(int(np.abs(vector.counts).max(initial=0)) for vector in (self.inputs, self.labels))
+
+
+class BeyondError(KeyError):
+    """A part's sums leave 62 bits in this window, although they do not in any of its panes."""
 
 
 class ChangedError(KeyError):
@@ -63,6 +69,7 @@ class Window:
         inputs: Dense vector of the inputs space.
         labels: Dense vector of the labels space.
         changed: Names of parts that could not be merged.
+        beyond: Names of parts whose sums are too large.
     """
 
     parameters: Parameters
@@ -71,11 +78,11 @@ class Window:
     inputs: NDArray[np.int64]
     labels: NDArray[np.int64]
     changed: frozenset[str] = frozenset()
+    beyond: frozenset[str] = frozenset()
 
     def part(self, name: str) -> NDArray[np.int64]:
-        """Return a part's cells in its shape. Raises KeyError for none such, ChangedError where parameters changed."""
-        if name in self.changed:
-            raise ChangedError(name)
+        """Return a part's cells in its shape. Raises KeyError for none such, ChangedError and BeyondError as they say."""
+        _check(name, self.changed, self.beyond)
         layout = layout_of(self.parameters)
         space, vector = (layout.inputs, self.inputs) if name in layout.inputs.by_name else (layout.labels, self.labels)
         part = space.by_name[name]
@@ -86,24 +93,44 @@ class Window:
 
 def window_of(panes: Sequence[Pane], parameters: Parameters) -> Window:
     """Merge panes under `parameters`, those that hold at the window's end."""
+    inputs, labels, changed = _merged(panes, parameters, np.int64)
+    beyond: frozenset[str] = frozenset()
+    if sum(p.peak for p in panes) >= SUM_MAX:  # Rare: one large cell in each pane could meet in the same one.
+        layout = layout_of(parameters)
+        beyond = _beyond(panes, parameters, (layout.inputs, layout.labels)) - changed
+    predictions, labelled = sum(p.predictions for p in panes), sum(p.labelled for p in panes)
+    return Window(parameters, predictions, labelled, inputs, labels, changed, beyond)
+
+
+def _beyond(panes: Sequence[Pane], parameters: Parameters, spaces: tuple[Space, Space]) -> frozenset[str]:
+    *sums, _ = _merged(panes, parameters, np.float64)
+    return frozenset(
+        part.name
+        for space, vector in zip(spaces, sums, strict=True)
+        for part in space.parts
+        if np.abs(vector[part.offset : part.offset + part.size]).max(initial=0) >= SUM_MAX
+    )
+
+
+def _merged(panes: Sequence[Pane], parameters: Parameters, kind: type[N]) -> tuple[NDArray[N], NDArray[N], frozenset[str]]:
+    """Return both spaces' sums, and the names of parts that do not merge."""
     layout = layout_of(parameters)
     others = {p.parameters.digest: p.parameters for p in panes if p.parameters.digest != parameters.digest}
     own = [p for p in panes if p.parameters.digest == parameters.digest]
-    inputs = total([p.inputs for p in own], layout.inputs.size)
-    labels = total([p.labels for p in own], layout.labels.size)
+    inputs = total([p.inputs for p in own], layout.inputs.size, kind)
+    labels = total([p.labels for p in own], layout.labels.size, kind)
     changed: set[str] = set()
     for name, other in others.items():
         theirs = [p for p in panes if p.parameters.digest == name]
         foreign = layout_of(other)
         changed |= _add(inputs, layout.inputs, [p.inputs for p in theirs], foreign.inputs)
         changed |= _add(labels, layout.labels, [p.labels for p in theirs], foreign.labels)
-    predictions, labelled = sum(p.predictions for p in panes), sum(p.labelled for p in panes)
-    return Window(parameters, predictions, labelled, inputs, labels, frozenset(changed))
+    return inputs, labels, frozenset(changed)
 
 
-def _add(into: NDArray[np.int64], space: Space, vectors: list[Sparse], foreign: Space) -> set[str]:
+def _add(into: NDArray[N], space: Space, vectors: list[Sparse], foreign: Space) -> set[str]:
     """Add foreign vectors where parts are of equal digest; return the names of the others."""
-    dense = total(vectors, foreign.size)
+    dense = total(vectors, foreign.size, into.dtype.type)
     changed = set()
     for part in space.parts:
         same = foreign.by_name.get(part.name)
@@ -131,11 +158,11 @@ class Evidence:
     labelled: int
     parts: Mapping[str, NDArray[np.int64]]
     changed: frozenset[str] = frozenset()
+    beyond: frozenset[str] = frozenset()
 
     def part(self, name: str) -> NDArray[np.int64]:
-        """Return a part's cells in its shape. Raises KeyError for none such, ChangedError where parameters changed."""
-        if name in self.changed:
-            raise ChangedError(name)
+        """Return a part's cells in its shape. Raises KeyError for none such, ChangedError and BeyondError as they say."""
+        _check(name, self.changed, self.beyond)
         return self.parts[name]
 
     def to_bytes(self) -> bytes:
@@ -152,6 +179,7 @@ class Evidence:
             "labelled": self.labelled,
             "parts": parts,
             "changed": sorted(self.changed),
+            "beyond": sorted(self.beyond),
         }
         return msgspec.json.encode(body, order="sorted")
 
@@ -169,7 +197,16 @@ class Evidence:
             cells = np.zeros(part.size, np.int64)
             cells[stored["cells"]] = stored["counts"]
             parts[name] = cells.reshape(part.shape)
-        return cls(parameters, body["predictions"], body["labelled"], parts, frozenset(body["changed"]))
+        return cls(
+            parameters, body["predictions"], body["labelled"], parts, frozenset(body["changed"]), frozenset(body["beyond"])
+        )
+
+
+def _check(name: str, changed: frozenset[str], beyond: frozenset[str]) -> None:
+    if name in changed:
+        raise ChangedError(name)
+    if name in beyond:
+        raise BeyondError(name)
 
 
 def _part(parameters: Parameters, name: str) -> Part:
@@ -181,9 +218,9 @@ def evidence_of(window: Window, names: Sequence[str]) -> Evidence:
     """Take out of a window the named parts that its task has."""
     layout = layout_of(window.parameters)
     known = [n for n in names if n in layout.inputs.by_name or n in layout.labels.by_name]
-    parts = {name: window.part(name) for name in known if name not in window.changed}
-    changed = window.changed & frozenset(known)
-    return Evidence(window.parameters, window.predictions, window.labelled, parts, changed)
+    changed, beyond = window.changed & frozenset(known), window.beyond & frozenset(known)
+    parts = {name: window.part(name) for name in known if name not in changed | beyond}
+    return Evidence(window.parameters, window.predictions, window.labelled, parts, changed, beyond)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from guardian.decisions.verdict import gate, rounded
 from guardian.metrics.base import Measured, Measurement, Options, Undefined, Why
 from guardian.metrics.change import change
 from guardian.metrics.registry import REGISTRY, measure_of
-from guardian.panes.windows import ChangedError
+from guardian.panes.windows import BeyondError, ChangedError
 from guardian.units import round_significant
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def _measure(rule: Rule, subject: Subject, live: Counts, reference: Counts | Non
         now = function(live, reference, subject, options)
     except ChangedError:
         return Undefined(Why.PARAMETERS_CHANGED, live.predictions)
+    except BeyondError:
+        return Undefined(Why.NOT_DEFINED, live.predictions, {"hint": "its sums leave 62 bits: declare a larger unit"})
     if rule.change is None or reference is None or not isinstance(now, Measured):
         return now
     before = function(reference, reference, subject, options)
