@@ -143,16 +143,14 @@ def open_engine(home: Home, store: SqlStore, owner: str) -> Engine:
 
 def open_service(home: Home, say: Callable[[str], None]) -> Service:
     """Return the whole embedded service of a home, ready to run."""
-    import os
-    import socket
-
     from guardian.adapters.clock import wall_clock
+    from guardian.adapters.process import is_gone, own_name
     from guardian.adapters.schedule import Schedule
     from guardian.config import Settings
     from guardian.engine.service import Pace, Service, World
 
     settings = Settings.load(home)
-    owner = f"{socket.gethostname()}/{os.getpid()}"
+    owner = own_name()
     store = open_store(home)
     world = World(
         store=store,
@@ -161,6 +159,7 @@ def open_service(home: Home, say: Callable[[str], None]) -> Service:
         checkpoint=lambda: take_checkpoint(home),
         now=wall_clock,
         say=say,
+        is_gone=is_gone,
     )
     pace = Pace(settings.batch_events, settings.poll_ms, settings.tick_every_ms, settings.checkpoint_every_ms)
     return Service(open_engine(home, store, owner), world, Schedule(), owner, pace)

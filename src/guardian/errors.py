@@ -19,9 +19,11 @@ class GuardianError(Exception):
     Attributes:
         code: Stable, dotted, lower case. Printed, counted and documented.
         hint: One sentence the operator can act on.
+        exit_code: What a command ends with: 1 findings, 2 usage, 4 could not reach or read.
     """
 
     code: ClassVar[str] = "guardian"
+    exit_code: ClassVar[int] = 4
 
     def __init__(self, what: str, *, hint: str) -> None:
         super().__init__(what)
@@ -35,6 +37,7 @@ class UsageError(GuardianError):
     """A command was asked for something that makes no sense. Exit code 2."""
 
     code = "usage"
+    exit_code = 2
 
 
 class UnreachableError(GuardianError):
@@ -100,6 +103,7 @@ class InvalidFileError(GuardianError):
     """A file that people write has mistakes; every one of them is listed. Exit code 1."""
 
     code = "file.invalid"
+    exit_code = 1
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)

@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+PROGRAM = [sys.executable, "-c", "from guardian.entrypoints.cli import main; raise SystemExit(main())"]
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -18,9 +20,14 @@ class Demo:
     home: Path
     screen: str
 
+    @staticmethod
+    def run(*words: str, **options) -> subprocess.CompletedProcess[str]:
+        """Run the guardian command in a process of its own."""
+        return subprocess.run([*PROGRAM, *words], capture_output=True, text=True, check=False, timeout=900, **options)
+
     def guardian(self, *words: str, code: int = 0) -> str:
         """Run a command on the demo's home; fail unless it exits with `code`; return its stdout."""
-        done = run("--home", str(self.home), *words)
+        done = self.run("--home", str(self.home), *words)
         assert done.returncode == code, done.stderr
         return done.stdout
 
@@ -29,15 +36,9 @@ class Demo:
         return msgspec.json.decode(self.guardian("get", *words, "-o", "json"))
 
 
-def run(*words: str, **options) -> subprocess.CompletedProcess[str]:
-    """Run the guardian command in a process of its own."""
-    command = [sys.executable, "-c", "from guardian.entrypoints.cli import main; raise SystemExit(main())", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, **options)
-
-
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     home = tmp_path_factory.mktemp("demo") / "guardian-demo"
-    done = run("demo", "--dir", str(home))
+    done = Demo.run("demo", "--dir", str(home))
     assert done.returncode == 0, done.stderr
     return Demo(home, done.stdout)

@@ -174,7 +174,7 @@ class Engine:
     def _count(self, deliveries: Sequence[Delivery]) -> Effects:
         events = [event for delivery in deliveries for event in delivery.events]
         first, state, effects = self.claim.next_offset, self.state, Effects()
-        known = {name: tuple(model.versions) for name, model in state.models.items()}
+        known = {name: model.named for name, model in state.models.items()}
         watched = {name: state.timelines[name] for name in self._watched}
         batches, letters = code_batch(self._without_buried(events, first), first, watched, known)
         letters = [letter for letter in letters if letter.offset not in self._buried]
@@ -268,6 +268,29 @@ def _first(deliveries: Sequence[Delivery], limit: int) -> list[Delivery]:
         if limit > 0:
             out.append(replace(delivery, events=delivery.events[:limit]))
             limit -= len(delivery.events)
+    return out
+
+
+class LogGapError(GuardianError):
+    """The log does not hold the event that is to be counted next; going on would shift every later offset."""
+
+    code = "log.gap"
+
+
+def _continuous(deliveries: list[Delivery], first_offset: int, limit: int) -> list[Delivery]:
+    """Return at most `limit` events that follow on one another from `first_offset` on. Raises LogGapError."""
+    out, expected = [], first_offset
+    for delivery in deliveries:
+        if delivery.first_offset != expected:
+            raise LogGapError(
+                f"the log goes on at offset {delivery.first_offset} where {expected} is to be counted next",
+                hint="somebody removed events from the log: restore it from a backup",
+            )
+        room = limit - (expected - first_offset)
+        if room <= 0:
+            break
+        out.append(replace(delivery, events=delivery.events[:room]))
+        expected += len(delivery.events)
     return out
 
 

@@ -15,6 +15,9 @@ class Leases(Protocol):
     def acquire(self, name: str, holder: str, ttl_ms: int, now: int) -> int | None:
         """Take the lease until `now + ttl_ms` and return its new epoch; None while somebody else holds it."""
 
+    def holder(self, name: str) -> str:
+        """Return who took the lease last and has not released it; empty where nobody has."""
+
     def renew(self, name: str, holder: str, epoch: int, ttl_ms: int, now: int) -> bool:
         """Hold on until `now + ttl_ms`; False when the lease of that epoch is lost or has run out."""
 

@@ -32,6 +32,12 @@ LEASE_TTL_MS: Final = 30_000
 FILES, TICK, CHECKPOINT, RENEW = "files", "tick", "checkpoint", "renew"
 
 
+class NoModelsError(GuardianError):
+    """The policies directory holds no model file: nothing would be counted, and every event would be a dead letter."""
+
+    code = "catalog.no-models"
+
+
 class Timer(Protocol):
     """Calls functions at intervals."""
 
@@ -70,6 +76,7 @@ class World:
         checkpoint: Signs the audit log's heads now; returns a sentence.
         now: The wall clock.
         say: Tells a person one line.
+        is_gone: Whether the process that an owner's name is of has ended for certain.
     """
 
     store: LeasingStore
@@ -78,6 +85,7 @@ class World:
     checkpoint: Callable[[], str]
     now: Callable[[], int]
     say: Callable[[str], None]
+    is_gone: Callable[[str], bool]
 
 
 class Service:
@@ -97,9 +105,9 @@ class Service:
 
     def run(self, *, until_idle: bool, finalise: bool) -> None:
         """Run. Raises UnreachableError when another process holds the lease, and what stops the engine."""
-        self._lease = self._world.store.acquire(LEASE, self._owner, LEASE_TTL_MS, self._world.now())
+        self._lease = self._take_lease()
         if self._lease is None:
-            raise UnreachableError("another guardian process runs this home", hint="stop it, or wait 30 s if it was killed")
+            raise UnreachableError("another guardian process runs this home", hint="stop it first")
         self._timer.every(RENEW, LEASE_TTL_MS // 3, self._renew)
         for name, interval in self._jobs():
             self._timer.every(name, interval, lambda name=name: self._asked.put(name))  # type: ignore[misc]  # binds the name
@@ -116,6 +124,18 @@ class Service:
             self._timer.stop()
             if self._lease is not None:
                 self._world.store.release(LEASE, self._owner, self._lease)
+
+    def _take_lease(self) -> int | None:
+        """Take the lease; one that a dead process of this machine left behind is not waited for."""
+        store, now = self._world.store, self._world.now()
+        taken = store.acquire(LEASE, self._owner, LEASE_TTL_MS, now)
+        held = store.holder(LEASE)
+        if taken is None and self._world.is_gone(held):
+            left = store.acquire(LEASE, held, LEASE_TTL_MS, now)
+            if left is not None:
+                store.release(LEASE, held, left)
+            taken = store.acquire(LEASE, self._owner, LEASE_TTL_MS, now)
+        return taken
 
     def _jobs(self) -> list[tuple[str, int]]:
         return [
@@ -176,7 +196,10 @@ class Service:
     def _activate(self, *, first: bool) -> None:
         """Make the files hold. A bad set is refused and recorded once, and the last good one goes on; without one, raise."""
         try:
-            effects = self._engine.activate(self._world.files(), self._world.references)
+            files = self._world.files()
+            if not files.models:
+                raise NoModelsError("there is no model file", hint="put one into policies/; to stop watching, stop guardian")
+            effects = self._engine.activate(files, self._world.references)
         except GuardianError as error:
             if first and not self._engine.held:
                 raise

@@ -46,6 +46,7 @@ def count(
         received: When the log took in the events at some offsets.
         due: Called with every instant that the clock reaches, in order, before the event that moves it there.
     """
+    state.name(batch.versions)
     spans = timeline.latest.spans
     skew = timeline.latest.model.spec.future_skew
     early = batch.times > received(batch.predictions.offsets) + skew

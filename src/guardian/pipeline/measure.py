@@ -24,8 +24,6 @@ def measure(rule: Rule, subject: Subject, live: Counts, reference: Counts | None
     """Measure `subject` by `rule`, or say why it cannot be judged; values are rounded as they are recorded."""
     metric = REGISTRY[rule.metric]
     coverage = live.labelled / live.predictions if live.predictions else None
-    if not live.predictions:
-        return Undefined(Why.NO_DATA)
     barred = gate(rule.require, live.labelled, coverage, needs_labels=metric.needs_labels) if metric.needs_labels else None
     if barred is not None and barred.why is Why.IMMATURE_LABELS:
         return barred

@@ -35,6 +35,7 @@ class BadReferenceError(GuardianError):
     """A reference table does not fit the model file. Exit code 1."""
 
     code = "reference.bad-table"
+    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class ModelState:
 
     clock: int | None = None
     versions: dict[str, Seen] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
     ledger: Ledger = field(default_factory=Ledger)
     panes: dict[tuple[str, int], Pane] = field(default_factory=dict)
     fates: dict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
@@ -68,6 +69,13 @@ class ModelState:
         seen.retired = seen.retired and last <= seen.last
         seen.first, seen.last = min(seen.first, first), max(seen.last, last)
         self.touched_clock = True
+
+    def name(self, versions: Iterable[str]) -> None:
+        """Take note of versions that events named, whatever became of the events: these are what VERSIONS_MAX bounds."""
+        new = set(versions) - self.named
+        if new:
+            self.named |= new
+            self.touched_clock = True
 
     def advance(self, clock: int) -> None:
         """Move the clock on; it never goes back."""
@@ -120,7 +128,8 @@ class ModelState:
 
     def _clock_blob(self) -> bytes:
         versions = {v: [seen.first, seen.last, seen.retired, seen.ticked] for v, seen in self.versions.items()}
-        return msgspec.json.encode({"clock": self.clock, "next_run": self.ledger.next_run, "versions": versions})
+        body = {"clock": self.clock, "next_run": self.ledger.next_run, "versions": versions, "named": sorted(self.named)}
+        return msgspec.json.encode(body)
 
     @classmethod
     def load(
@@ -139,6 +148,7 @@ class ModelState:
             body = msgspec.json.decode(clock)
             state.clock, next_run = body["clock"], body["next_run"]
             state.versions = {v: Seen(*values) for v, values in body["versions"].items()}
+            state.named = set(body["named"])
         for write in panes:
             key = (write.version, write.start // pane_ms)
             if key not in state.panes:

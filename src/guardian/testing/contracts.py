@@ -281,6 +281,14 @@ class LogContract:
 class LeaseContract:
     """What every `engine.lease.Leases` does; each adapter gives `leases`."""
 
+    def test_a_lease_names_its_holder_until_it_is_released(self, leases: Leases) -> None:
+        assert leases.holder("judge/m") == ""
+        epoch = leases.acquire("judge/m", "a", 1_000, NOW)
+        assert epoch is not None
+        assert leases.holder("judge/m") == "a"
+        leases.release("judge/m", "a", epoch)
+        assert leases.holder("judge/m") == ""
+
     def test_one_holder_at_a_time(self, leases: Leases) -> None:
         assert leases.acquire("judge/m", "a", 1_000, NOW) == 1
         assert leases.acquire("judge/m", "b", 1_000, NOW + 999) is None

@@ -86,7 +86,7 @@ def test_a_command_that_is_not_there_is_a_usage_error(home, capsys):
     ],
 )
 def test_each_error_has_its_exit_code(error, code):
-    assert cli.exit_code_of(error) == code
+    assert error.exit_code == code
 
 
 def broken(monkeypatch, error):

@@ -82,6 +82,11 @@ class MemoryStore:
             self.tables.positions[partition] = claim
             return claim
 
+    def position(self, partition: Partition) -> Claim:
+        """Return where a partition stands without taking it over."""
+        with self._lock:
+            return self.tables.positions.get(partition, Claim(partition, 0, 0, 0))
+
     def load(self, partition: Partition) -> StoredState:
         """Return the stored state of a partition, in the order of the keys."""
         tables = self.tables
@@ -126,6 +131,11 @@ class MemoryStore:
                 return None
             self._leases[name] = (holder, epoch + 1, now + ttl_ms)
             return epoch + 1
+
+    def holder(self, name: str) -> str:
+        """Return who took the lease last and has not released it; empty where nobody has."""
+        with self._lock:
+            return self._leases.get(name, ("", 0, 0))[0]
 
     def renew(self, name: str, holder: str, epoch: int, ttl_ms: int, now: int) -> bool:
         """Hold on until `now + ttl_ms`; False when the lease of that epoch is lost or has run out."""

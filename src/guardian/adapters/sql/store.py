@@ -130,6 +130,12 @@ class SqlStore:
             connection.execute(update(lease).where(lease.c.name == name).values(**taken))
         return int(row.epoch) + 1
 
+    def holder(self, name: str) -> str:
+        """Return who took the lease last and has not released it; empty where nobody has."""
+        lease = table("lease")
+        with self.database.reading() as connection:
+            return connection.execute(select(lease.c.holder).where(lease.c.name == name)).scalar() or ""
+
     def renew(self, name: str, holder: str, epoch: int, ttl_ms: int, now: int) -> bool:
         """Hold on until `now + ttl_ms`; False when the lease of that epoch is lost or has run out."""
         lease = table("lease")

@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from guardian.entrypoints.cli.session import DEBUG, Format, begin
-from guardian.errors import GuardianError, InvalidFileError, UsageError
+from guardian.errors import GuardianError, InvalidFileError
 
 FINE: Final = 0
 FINDINGS: Final = 1
@@ -162,13 +162,6 @@ def _root(
     ctx.obj = begin(home, output).home  # What `find_object(Home)` finds.
 
 
-def exit_code_of(error: GuardianError) -> int:
-    """Return the exit code of a deliberate error: could not verify never shares one with verified broken."""
-    if isinstance(error, InvalidFileError):
-        return FINDINGS
-    return USAGE if isinstance(error, UsageError) else UNREACHABLE
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run `guardian` and return its exit code; `argv` without the program's name, by default the process's own."""
     command = typer.main.get_command(app)
@@ -179,7 +172,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except GuardianError as error:
-        return _failed(error, exit_code_of(error), lines_of(error))
+        return _failed(error, error.exit_code, lines_of(error))
     except Exception as error:
         bug = f"internal: {type(error).__name__}: {error} (hint: report it, with what {DEBUG}=1 prints)"
         return _failed(error, BUG, [bug])
