@@ -1,5 +1,6 @@
 """The join ledger against a dictionary that takes one event at a time, for any order, any batching and any clock."""
 
+import random
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -270,3 +271,27 @@ SPANS = [Spans(PANE, 7, 25, 0), Spans(PANE, 0, 30, 20), Spans(PANE, 15, 5, 40), 
 @given(events=histories(), cuts=st.lists(st.integers(0, 40), max_size=8))
 def test_any_history_in_any_batches_equals_one_event_at_a_time(spans, events, cuts):
     compare(spans, events, cuts)
+
+
+@pytest.mark.parametrize("cap", [6, runs_module.RUN_ROWS_MAX])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_long_history_of_many_ids_is_merged_into_few_runs(monkeypatch, cap, seed):
+    monkeypatch.setattr(runs_module, "RUN_ROWS_MAX", cap)
+    rng, events = random.Random(seed), []
+    for now in range(1_200):
+        time = max(0, now // 2 + rng.randint(-50, 20))
+        if rng.random() < 0.5:
+            events.append(Prediction(rng.randrange(200), rng.randrange(2), time, rng.randrange(3)))
+        else:
+            events.append(Label(rng.randrange(200), time, rng.randrange(3), rng.randrange(2)))
+    compare(Spans(PANE, 12, 80, 15), events, sorted(rng.sample(range(1_200), 60)))
+
+
+def test_what_is_forgotten_leaves_the_runs():
+    folding = Folding(Spans(PANE, 0, 10, 0))
+    for start in range(0, 1_000, 5):
+        folding.take([Prediction(start, 0, start, 0), Label(start, start, 0, 0)])
+    known = folding.spans.bounds(folding.clock).known_from
+    for runs in (folding.ledger.predictions["1"], folding.ledger.labels):
+        assert all(run.high >= known for run in runs)
+        assert sum(map(len, runs)) < 20

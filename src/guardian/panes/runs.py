@@ -58,7 +58,7 @@ class Run:
     @classmethod
     def from_bytes(cls, number: int, blob: bytes) -> Run:
         """Read `to_bytes` back. Raises InvalidStateError on anything else."""
-        magic, width, rows, low, high = _HEAD.unpack_from(blob)
+        magic, width, rows, low, high = _HEAD.unpack_from(blob) if len(blob) >= _HEAD.size else (b"", 0, 0, 0, 0)
         if magic != _MAGIC or len(blob) != _HEAD.size + 8 * rows * (width + 1):
             raise InvalidStateError("stored ledger run is damaged", hint="restore the database from a backup")
         ids = np.frombuffer(blob, np.uint64, rows, _HEAD.size)
