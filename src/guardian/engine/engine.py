@@ -122,9 +122,8 @@ class Engine:
         """Count and judge about `limit` further events in one transaction; None when the log has no more."""
 
         def work() -> Effects:
-            deliveries = self._log.read(self.claim.next_offset, self._limit or limit)
-            if self._limit is not None:
-                deliveries = _first(deliveries, self._limit)
+            first, most = self.claim.next_offset, self._limit or limit
+            deliveries = _continuous(self._log.read(first, most), first, most)
             self._taken = sum(len(d.events) for d in deliveries)
             return self._count(deliveries) if self._taken else Effects()
 
@@ -259,16 +258,6 @@ class Engine:
         if effects.positioned:
             effects.extend(self._writes())
         return effects
-
-
-def _first(deliveries: Sequence[Delivery], limit: int) -> list[Delivery]:
-    """Return the deliveries of the first `limit` events; a log gives whole ones, and may give more than it was asked for."""
-    out: list[Delivery] = []
-    for delivery in deliveries:
-        if limit > 0:
-            out.append(replace(delivery, events=delivery.events[:limit]))
-            limit -= len(delivery.events)
-    return out
 
 
 class LogGapError(GuardianError):
