@@ -69,22 +69,25 @@ class Coder:
         by_key = {key: code for code, key in enumerate(keys)}
         booleans = {flag: by_key.get(canonical_key(flag), new) for flag in (True, False)}
         numbers = {int(key): code for key, code in by_key.items() if _is_canonical_integer(key)}
-        self._texts = _Texts({**by_key, None: missing}, new)
+        self._known: dict[Any, int] = {**by_key, None: missing}
+        self._texts = _Texts(self._known, new)
         self._booleans = _Codes({**booleans, None: missing}, new)
         self._integers = _Codes({**numbers, None: missing}, new)
 
-    def code(self, values: Sequence[Any]) -> NDArray[np.int32]:
+    def code(self, values: Sequence[Any] | NDArray[Any]) -> NDArray[np.int32]:
         """Return the cell of each value, shape (n,)."""
         if len(values) < 2:
             return np.array([self._texts[value] for value in values], np.int32)
-        # Both are calls of C for the whole column; map and np.fromiter take twice as long.
-        codes = itemgetter(*values)(self._table(values))
+        # Both steps are one call of C for the whole column; map and np.fromiter take twice as long.
+        look_up = itemgetter(*values)
+        try:
+            codes = look_up(self._known)  # A plain dict answers faster than one that knows what to do with what is new.
+        except KeyError:
+            codes = look_up(self._table(values))
         return np.frombuffer(struct.pack(f"{len(values)}i", *codes), np.int32)
 
-    def _table(self, values: Sequence[Any]) -> _Codes:
+    def _table(self, values: Sequence[Any] | NDArray[Any]) -> _Codes:
         """Return the fastest table that is right for all of `values`."""
-        if type(values[0]) is str:
-            return self._texts
         kinds = set(map(type, values))
         kinds.discard(_NONE)
         return {frozenset({bool}): self._booleans, frozenset({int}): self._integers}.get(frozenset(kinds), self._texts)
@@ -215,7 +218,7 @@ def class_indexes(parameters: Parameters, hashes: NDArray[np.int64]) -> NDArray[
 def numeric_cells(coding: Coding, name: str | None, values: NDArray[np.float64]) -> NDArray[np.int32]:
     """Return the cell of each value, shape (n,); NaN is missing."""
     bounds, slots = coding.bins[name]
-    cells = slots[_slots(bounds, values)]
+    cells: NDArray[np.int32] = slots[_slots(bounds, values)]
     absent = np.isnan(values)
     if absent.any():
         cells[absent] = len(slots)

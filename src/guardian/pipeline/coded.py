@@ -137,7 +137,7 @@ class _ModelCoder:
             if coder is None:
                 cells = np.full(n, np.nan) if raw is None else np.asarray(raw, np.float64)
             else:
-                cells = coder.code([None] * n if raw is None else raw)  # type: ignore[arg-type]  # raw: it is categorical
+                cells = coder.code([None] * n if raw is None else raw)
             into.columns[column.name].append(cells)
         for name in ("offsets", "ids", "times", "scores"):
             into.rows[name].append(getattr(rows, name))
