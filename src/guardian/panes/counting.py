@@ -10,7 +10,7 @@ import numpy as np
 from guardian.catalog.layout import layout_of, segment_name
 from guardian.catalog.parameters import SCORE_CELLS
 from guardian.panes.coding import coding_of, fixed_point, fixed_square, numeric_cells, outcome_codes, population_codes
-from guardian.panes.pane import by_key, fits_dense, split
+from guardian.panes.pane import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from guardian.catalog.layout import Part
     from guardian.catalog.parameters import Parameters
-    from guardian.panes.pane import Sparse
+    from guardian.panes.pane import Counted, Sparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +76,16 @@ def code_rows(
 
 def input_counts(parameters: Parameters, keys: NDArray[np.int64], cells: Cells) -> Iterator[tuple[int, Sparse]]:
     """Yield, for each key (a pane and version), the inputs vector of its rows."""
-    space = layout_of(parameters).inputs
-    if not len(keys):
-        return
-    names, dense = (keys[:1], None) if (keys == keys[0]).all() else np.unique(keys, return_inverse=True)
-    parts = list(_input_parts(parameters, cells))
-    if not fits_dense(len(names), space.size, len(keys) * len(parts)):
-        where = np.concatenate([part.offset + rows for part, rows in parts])
-        yield from split(np.tile(keys, len(parts)), where, np.ones(len(where), np.int64), space.size)
-        return
-    table = np.zeros((len(names), space.size), np.int64)
-    for part, rows in parts:
-        there = rows if dense is None else dense * part.size + rows
-        counts = np.bincount(there, minlength=len(names) * part.size)
-        table[:, part.offset : part.offset + part.size] = counts.reshape(len(names), part.size)
-    yield from by_key(names, table)
+    yield from split(keys, _input_parts(parameters, cells), layout_of(parameters).inputs.size)
 
 
-def _input_parts(parameters: Parameters, cells: Cells) -> Iterator[tuple[Part, NDArray[np.integer[Any]]]]:
-    """Yield each part of the inputs with the cell in it of each row."""
+def _input_parts(parameters: Parameters, cells: Cells) -> Iterator[Counted]:
     coding, space = coding_of(parameters), layout_of(parameters).inputs
     for i, column in enumerate(parameters.columns):
-        yield space.by_name[f"column/{column.name}"], cells.columns[i]
+        yield space.by_name[f"column/{column.name}"].offset + cells.columns[i], 1
     for segment, groups in zip(((), *parameters.segments), coding.groups, strict=True):
-        rows = groups[cells.population] * coding.outcomes + cells.outcomes if segment else cells.outcomes
-        yield space.by_name[f"outcome/{segment_name(segment)}"], rows
+        group = groups[cells.population] * coding.outcomes if segment else 0
+        yield space.by_name[f"outcome/{segment_name(segment)}"].offset + group + cells.outcomes, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +103,20 @@ class Labelled:
 
 def label_counts(parameters: Parameters, keys: NDArray[np.int64], rows: Labelled) -> Iterator[tuple[int, Sparse]]:
     """Yield, for each key (a pane and version), the change of its labels vector."""
+    yield from split(keys, _label_parts(parameters, rows), layout_of(parameters).labels.size)
+
+
+def _label_parts(parameters: Parameters, rows: Labelled) -> Iterator[Counted]:
     coding, space = coding_of(parameters), layout_of(parameters).labels
     population, outcomes = rows.cells // coding.outcomes, rows.cells % coding.outcomes
-    where: list[NDArray[np.int64]] = []
-    amounts: list[NDArray[np.int64]] = []
+    counted = [(part, cell, amount * rows.signs) for part, cell, amount in _label_cells(parameters, rows, outcomes)]
     for segment, groups in zip(((), *parameters.segments), coding.groups, strict=True):
         name, group = segment_name(segment), groups[population]
-        for part, cell, amount in _label_cells(parameters, rows, outcomes):
+        for part, cell, amount in counted:
             block = space.by_name[f"{part}/{name}"]
-            where.append(block.offset + group * (block.size // block.shape[0]) + cell)
-            amounts.append(amount * rows.signs)
+            yield block.offset + group * (block.size // block.shape[0]) + cell, amount
     delay = space.by_name["delay/"]
-    where.append(delay.offset + np.clip(rows.lags, 0, delay.size - 1))
-    amounts.append(rows.signs)
-    yield from split(np.tile(keys, len(where)), np.concatenate(where), np.concatenate(amounts), space.size)
+    yield delay.offset + np.clip(rows.lags, 0, delay.size - 1), rows.signs
 
 
 _Block = tuple[str, "NDArray[np.int64]", "NDArray[np.int64]"]

@@ -6,14 +6,14 @@ A commutative group: merging is addition, a correction is a negative count, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import numpy as np
 
 from guardian.errors import InvalidStateError, OverflowRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,7 +21,7 @@ N = TypeVar("N", np.int64, np.float64)
 SpaceName = Literal["inputs", "labels"]
 SUM_MAX: Final = 1 << 62  # A cell beyond it is refused: the next addition could leave 64 bits.
 DENSE_CELLS_MAX: Final = 1 << 22  # Vectors are added up written out, up to this many cells ...
-DENSE_CELLS_EACH: Final = 16  # ... and this many for each amount; beyond, sorting is faster than sweeping zeros.
+DENSE_CELLS_EACH: Final = 256  # ... and this many for each row; beyond, sorting is faster than sweeping zeros.
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,43 +102,43 @@ def _without_zeros(cells: NDArray[np.int64], counts: NDArray[np.int64]) -> Spars
     return Sparse(cells, counts) if keep.all() else Sparse(cells[keep], counts[keep])
 
 
-def fits_dense(keys: int, size: int, amounts: int) -> bool:
-    """Return whether the vectors of some keys, of `size` cells each, are added up faster written out than sorted."""
-    return keys * size <= min(DENSE_CELLS_MAX, DENSE_CELLS_EACH * amounts)
+Counted = tuple["NDArray[np.integer[Any]]", "NDArray[np.int64] | int"]
+"""Where each of some rows counts, and how much (one number: the same for all)."""
 
 
-def split(
-    keys: NDArray[np.int64], cells: NDArray[np.int64], amounts: NDArray[np.int64], size: int
-) -> Iterator[tuple[int, Sparse]]:
-    """Yield, for every key, the vector of its amounts. `size` is the number of cells; keys are any integers >= 0.
+def split(keys: NDArray[np.int64], parts: Iterable[Counted], size: int) -> Iterator[tuple[int, Sparse]]:
+    """Yield, for every key, the vector of what its rows count. Raises OverflowRefusedError.
 
-    Raises OverflowRefusedError.
+    Args:
+        keys: (n,) the key of each row, any integer >= 0.
+        parts: What rows count: each part has (n,) cells below `size`, and amounts.
+        size: Number of cells.
     """
     if not len(keys):
         return
-    names, dense = np.unique(keys, return_inverse=True)
-    where = dense * size + cells
-    if fits_dense(len(names), size, len(keys)):
+    names, places = (keys[:1], 0) if (keys == keys[0]).all() else np.unique(keys, return_inverse=True)
+    first = places * size
+    counted = [(first + cells, amounts) for cells, amounts in parts]
+    if len(names) * size <= min(DENSE_CELLS_MAX, DENSE_CELLS_EACH * len(keys)):
         table = np.zeros(len(names) * size, np.int64)
-        np.add.at(table, where, amounts)
-        if float(np.abs(amounts.astype(np.float64)).max()) * len(amounts) >= SUM_MAX:  # Else no sum can come so far.
+        for cells, amounts in counted:
+            np.add.at(table, cells, amounts)
+        if sum(float(np.abs(amounts).max()) for _, amounts in counted) * len(keys) >= SUM_MAX:  # Else no sum can come so far.
             sums = np.zeros(len(table))
-            np.add.at(sums, where, amounts.astype(np.float64))
+            for cells, amounts in counted:
+                np.add.at(sums, cells, np.asarray(amounts, np.float64))
             _refuse_overflow(sums)
-        yield from by_key(names, table.reshape(len(names), size))
+        for name, row in zip(names.tolist(), table.reshape(len(names), size), strict=True):
+            found = np.flatnonzero(row)
+            yield name, Sparse(found, row[found])
         return
-    whole = collect(where, amounts)
+    whole = collect(
+        np.concatenate([cells for cells, _ in counted]), np.concatenate([np.broadcast_to(a, len(keys)) for _, a in counted])
+    )
     bounds = np.searchsorted(whole.cells, np.arange(len(names) + 1) * size)
     for i, name in enumerate(names.tolist()):
         part = slice(bounds[i], bounds[i + 1])
         yield name, Sparse(whole.cells[part] - i * size, whole.counts[part])
-
-
-def by_key(names: NDArray[np.int64], table: NDArray[np.int64]) -> Iterator[tuple[int, Sparse]]:
-    """Yield each key with its row of the table as a vector."""
-    for name, row in zip(names.tolist(), table, strict=True):
-        found = np.flatnonzero(row)
-        yield name, Sparse(found, row[found])
 
 
 def total(vectors: Sequence[Sparse], size: int, kind: type[N] = np.int64) -> NDArray[N]:  # type: ignore[assignment]  # mypy #3737
