@@ -136,7 +136,9 @@ class Parameters:
         import msgspec  # noqa: PLC0415 - keeps the command line light
 
         def column(raw: dict[str, object]) -> Column:
-            return msgspec.convert(raw, NumericColumn if "edges" in raw else CategoricalColumn)
+            if "edges" in raw:
+                return msgspec.convert(raw, NumericColumn)
+            return msgspec.convert(raw, CategoricalColumn)
 
         prediction = value["prediction"]
         return cls(

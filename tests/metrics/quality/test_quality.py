@@ -125,7 +125,9 @@ def test_the_interval_of_the_delay_is_two_labels_by_rank():
 
 @given(st.integers(1, 3_000), st.floats(0.01, 0.99), st.sampled_from([0.025, 0.5, 0.975]))
 def test_binomial_quantiles_are_scipys(n, p, level):
-    assert label_delay.binomial_quantile(level, n, p) == binom.ppf(level, n, p)
+    found, tie = label_delay.binomial_quantile(level, n, p), 1e-9  # Where a sum is the level itself, either side will do.
+    assert binom.cdf(found, n, p) >= level - tie
+    assert binom.cdf(found - 1, n, p) < level + tie
 
 
 def test_the_interval_of_the_delay_covers():
