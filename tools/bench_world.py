@@ -166,12 +166,12 @@ def coded_predictions(first: int, n: int, days: int) -> Predictions:
 
 
 def coded_labels(numbers: NDArray[np.int64], first_offset: int, at: int) -> ModelBatch:
-    """Return a batch of labels of predictions by number: what count takes."""
+    """Return a batch of labels of predictions by number, known within a day until `at`: what count takes."""
     n = len(numbers)
     rng = np.random.default_rng((SEED, 3, first_offset))
     values = np.array(class_hashes(["yes", "no"]))[rng.integers(0, 2, n)]
     hashes = (hashes_of(numbers + (1 << 40)) >> np.uint64(16)).astype(np.int64)
-    own = Labels(np.arange(first_offset, first_offset + n), hashes_of(numbers), np.full(n, at), hashes, values)
+    own = Labels(np.arange(first_offset, first_offset + n), hashes_of(numbers), at - rng.integers(0, DAY_MS, n), hashes, values)
     empty = np.zeros(0, np.int64)
     nothing = Predictions(empty, empty.astype(np.uint64), empty, empty, empty, empty)
     return ModelBatch(nothing, empty, (), own, ())

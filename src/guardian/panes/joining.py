@@ -171,32 +171,50 @@ def _compete(
     In log order, a label equal to the winner so far is a duplicate; each that loses, then or later, is superseded.
     """
     labels, group = join.labels.take(accepted), join.group[accepted]
-    m, n = len(join.ids), len(group)
-    times = np.concatenate((join.time, labels.times))
-    hashes = np.concatenate((join.tail >> HASH_SHIFT & HASH_MASK, labels.hashes))
+    n = len(group)
+    winner, copies, loses = np.full(len(join.ids), -1), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+    winner[group] = np.arange(n)
+    rivals = join.had | (np.bincount(group, minlength=len(join.ids)) > 1)
+    contested = np.flatnonzero(rivals[group])  # Most labels come alone, and win.
+    if len(contested):
+        place = (np.cumsum(rivals) - 1)[group[contested]]
+        last, copies[contested] = _rounds(join, rivals, labels.take(contested), place)
+        winner[rivals] = np.where(last >= 0, contested[last], -1)
+        loses[contested] = ~copies[contested]
+        loses[winner[winner >= 0]] = False
+    won = winner >= 0
+    winner = winner[won]
+    panes = labels.times // bounds.pane_ms
+    out.fates.append((Fate.DUPLICATE, panes[copies], 1))
+    out.fates.append((Fate.SUPERSEDED, panes[loses], 1))
+    time, value, hashes = join.time.copy(), join.value.copy(), join.tail >> HASH_SHIFT & HASH_MASK
+    time[won], value[won], hashes[won] = labels.times[winner], labels.values[winner], labels.hashes[winner]
+    return won, time, hashes, value
+
+
+def _rounds(
+    join: Join, which: NDArray[np.bool_], labels: Labels, group: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Let labels compete for the ids in `which`; `group` is each one's place among these, ascending.
+
+    Returns for each id the last label that beat what was there, or -1, and for each label whether it equals the winner so far.
+    """
+    had, m, n = join.had[which], int(which.sum()), len(group)
+    times = np.concatenate((join.time[which], labels.times))
+    hashes = np.concatenate((join.tail[which] >> HASH_SHIFT & HASH_MASK, labels.hashes))
     order = np.lexsort((hashes, times))
     steps = np.append(False, (np.diff(times[order]) != 0) | (np.diff(hashes[order]) != 0))
     rank = np.empty(m + n, np.int64)
     rank[order] = np.cumsum(steps)
     span = m + n + 1
-    stored = np.arange(m) * span + np.where(join.had, rank[:m] + 1, 0)
+    stored = np.arange(m) * span + np.where(had, rank[:m] + 1, 0)
     mine = group * span + rank[m:] + 1
-    highest = np.maximum.accumulate(np.maximum(mine, stored[group])) if n else mine
-    previous = np.where(np.append(True, group[1:] != group[:-1]), stored[group], np.append(0, highest[:-1])) if n else mine
-    copies = mine == previous
+    highest = np.maximum.accumulate(np.maximum(mine, stored[group]))
+    previous = np.where(np.append(True, group[1:] != group[:-1]), stored[group], np.append(0, highest[:-1]))
     last = np.full(m, -1, np.int64)
     beats = np.flatnonzero(mine > previous)
     last[group[beats]] = beats  # Ascending, so the last one to beat the rest stays.
-    won = last >= 0
-    winner = last[won]
-    loses = ~copies
-    loses[winner] = False
-    panes = labels.times // bounds.pane_ms
-    out.fates.append((Fate.DUPLICATE, panes[copies], 1))
-    out.fates.append((Fate.SUPERSEDED, panes[loses], 1))
-    time, value, hashes = join.time.copy(), join.value.copy(), hashes[:m].copy()
-    time[won], value[won], hashes[won] = labels.times[winner], labels.values[winner], labels.hashes[winner]
-    return won, time, hashes, value
+    return last, mine == previous
 
 
 def _code(locations: NDArray[np.int64], times: NDArray[np.int64], bounds: Bounds) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ import numpy as np
 from guardian.panes.coding import CELL_BITS
 from guardian.panes.joining import Join, had_prediction, join_labels
 from guardian.panes.rows import FOREVER, LOCATION, Fate, Folded, Labels
-from guardian.panes.runs import Run, add, find
+from guardian.panes.runs import Run, add, distinct, find, ordered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def _tangled(ledger: Ledger, predictions: Predictions, labels: Labels, bounds: B
     """
     if not len(labels.ids):
         return []
-    ids, counts = np.unique(np.concatenate((np.unique(predictions.ids), labels.ids)), return_counts=True)
+    ids, counts = np.unique(np.concatenate((distinct(predictions.ids), labels.ids)), return_counts=True)
     repeated = ids[counts > 1]
     if not len(repeated):
         return []
@@ -78,9 +78,8 @@ def _tangled(ledger: Ledger, predictions: Predictions, labels: Labels, bounds: B
 def _fold(ledger: Ledger, predictions: Predictions, labels: Labels, names: tuple[str, ...], bounds: Bounds) -> Folded:
     out = Folded(ledger, np.zeros(len(predictions.ids), np.bool_))
     fresh = {v: _sight(out, predictions, v, names[v], bounds) for v in np.unique(predictions.versions).tolist()}
-    order = np.lexsort((labels.offsets, labels.ids))
-    labels = Labels(*(getattr(labels, name)[order] for name in labels.__dataclass_fields__))
-    ids = np.unique(np.concatenate([labels.ids, *(predictions.ids[rows] for rows in fresh.values())]))
+    labels = labels.take(ordered(labels.ids))
+    ids = distinct(np.concatenate([labels.ids, *(predictions.ids[rows] for rows in fresh.values())]))
     if len(ids):
         join_labels(out, Join.of(ledger, ids, labels, bounds), predictions, fresh, names, bounds)
     for version, rows in fresh.items():
@@ -92,7 +91,7 @@ def _fold(ledger: Ledger, predictions: Predictions, labels: Labels, names: tuple
 def _sight(out: Folded, predictions: Predictions, version: int, name: str, bounds: Bounds) -> NDArray[np.int64]:
     """Mark the first sights of one version; return their row numbers by ascending id."""
     mine = np.flatnonzero(predictions.versions == version)
-    order = mine[np.argsort(predictions.ids[mine], kind="stable")]
+    order = mine[ordered(predictions.ids[mine])]
     ids = predictions.ids[order]
     first = np.append(True, ids[1:] != ids[:-1])
     known = find(out.ledger.predictions.get(name, ()), ids, low=bounds.known_from, high=FOREVER, width=2)
