@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -56,9 +58,14 @@ def demo(
     _print("Look further:")
     request = next((r["id"][:8] for r in _requests(reader)), "ID")
     for line in ("get alerts", f"retrain approve {request}", "audit verify"):
-        _print(f"  guardian --home {home.root} {line}")
+        _print(f"  {_program()} --home {home.root} {line}")
     _print("")
     _print(NOTE)
+
+
+def _program() -> str:
+    """Return what to type for guardian: its name, or its path where that is not on the PATH."""
+    return "guardian" if shutil.which("guardian") else os.path.relpath(sys.argv[0])
 
 
 def _clear(home: Home, *, force: bool) -> None:

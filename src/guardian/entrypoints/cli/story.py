@@ -24,7 +24,7 @@ WHY: Final = {
     "immature-labels": "too few labels had arrived",
     "parameters-changed": "the window spans a change of the model file",
     "not-defined": "the metric is not defined there",
-    "interval-straddles-threshold": "the interval straddles the threshold: the sample cannot tell",
+    "interval-straddles-threshold": "the interval straddles the threshold, so the sample cannot tell",
     "cells-too-small": "some cells are too small to be sure",
 }
 
@@ -77,10 +77,10 @@ def _open(groups: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]) -> Iter
     yield "  What could not be judged, and why"
     found = False
     for (policy, rule), rows in sorted(groups.items()):
-        counts = Counter(r["reason"] for r in rows if r["verdict"] in {"unknown", "inconclusive"})
-        for reason, n in counts.most_common():
+        counts = Counter((r["verdict"], r["reason"]) for r in rows if r["verdict"] in {"unknown", "inconclusive"})
+        for (verdict, reason), n in counts.most_common():
             found = True
-            yield f"    {policy} {rule}: {n:,} of {len(rows):,} verdicts {reason}: {WHY.get(reason, reason)}"
+            yield f"    {policy} {rule}: {n:,} of {len(rows):,} verdicts {verdict}: {WHY.get(reason, reason)}"
     if not found:
         yield "    nothing: every verdict is clear"
 
