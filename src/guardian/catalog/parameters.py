@@ -112,6 +112,9 @@ class Parameters:
         """Content address of these parameters."""
         return digest_of(self.to_json())
 
+    def __hash__(self) -> int:
+        return hash(self.digest)  # Kept, unlike a hash of every edge: caches by parameters are asked for every pane.
+
     def column(self, name: str) -> Column:
         """Return the column called `name`. Raises KeyError."""
         for column in self.columns:
