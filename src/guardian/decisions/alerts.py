@@ -218,6 +218,8 @@ def _revised(track: Track, key: AlertKey, fresh: list[_Step], settled_until: int
     tail = _folded(track.after(first), [steps[place] for place in sorted(steps)], key, changed_until=fresh[-1].place)
     bare = replace(track, steps=(*track.steps[:first], *tail), newest=max(track.newest, fresh[-1].point.window_end))
     old, new = track.episodes(first), bare.episodes(first)
+    if not old and not new and track.demoted is None:  # Most windows of most rules are quiet: there is nothing to compare.
+        return _settle(bare, settled_until), ()
     dressed = _replacing(bare, track.demoted, old, new)
     new = dressed.episodes(first)
     moves = tuple(_transitions(old, new, track, at=fresh[0].point.window_end))

@@ -192,6 +192,9 @@ class _Sitting:
         self, version: str, due: Due, subject: Subject, measurement: Measurement, evidence: str, pending: Pending
     ) -> list[VerdictRow]:
         """Return the rows of a subject's rungs that are news: verdict or reason changed, or final."""
+        value, low, high = None, None, None
+        if isinstance(measurement, Measured):
+            value, low, high = measurement.value, measurement.low, measurement.high
         rows = []
         for severity, condition in due.rule.rungs:
             verdict, reason = decide(measurement, condition)
@@ -201,25 +204,24 @@ class _Sitting:
                 continue
             pending.given[name] = (revision + 1, verdict.value, reason.value)
             key = VerdictKey(self.judge.model, version, due.policy.name, due.rule.alert, severity, subject, due.start, due.end)
-            row = VerdictRow(
-                key=key,
-                revision=revision + 1,
-                final=due.final,
-                due_at=self.due_at,
-                verdict=verdict,
-                reason=reason,
-                value=None,
-                low=None,
-                high=None,
-                threshold=condition,
-                n=measurement.n,
-                metric=due.rule.metric,
-                detail=measurement.detail,
-                evidence=evidence,
+            rows.append(
+                VerdictRow(
+                    key=key,
+                    revision=revision + 1,
+                    final=due.final,
+                    due_at=self.due_at,
+                    verdict=verdict,
+                    reason=reason,
+                    value=value,
+                    low=low,
+                    high=high,
+                    threshold=condition,
+                    n=measurement.n,
+                    metric=due.rule.metric,
+                    detail=measurement.detail,
+                    evidence=evidence,
+                )
             )
-            if isinstance(measurement, Measured):
-                row = replace(row, value=measurement.value, low=measurement.low, high=measurement.high)
-            rows.append(row)
         return rows
 
     def _alerts(self, due: Due, subject: Subject, rows: list[VerdictRow], after: Effects, settled_until: int) -> list[VerdictRow]:
@@ -232,7 +234,8 @@ class _Sitting:
             key = AlertKey(row.key.model, row.key.version, policy.name, rule.alert, row.key.severity, subject)
             point = _point(row, signal_of(row.verdict))
             track = self._refold(key, due, point, (opens, closes, settled_until), after)
-            out.append(replace(row, alert_id=track.alert_of(due.end)))
+            alert = track.alert_of(due.end)
+            out.append(row if alert is None else replace(row, alert_id=alert))
         if rule.on_unknown is not None:
             row = rows[0]
             key = AlertKey(row.key.model, row.key.version, policy.name, rule.alert, rule.on_unknown.alert, subject, "unknown")

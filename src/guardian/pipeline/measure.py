@@ -53,7 +53,7 @@ def _measure(rule: Rule, subject: Subject, live: Counts, reference: Counts | Non
 
 
 def _tidy(measurement: Measurement) -> Measurement:
-    return replace(measurement, detail=_rounded(dict(measurement.detail)))
+    return replace(measurement, detail=_rounded(dict(measurement.detail))) if measurement.detail else measurement
 
 
 def _rounded(value: Any) -> Any:
