@@ -28,6 +28,7 @@ class Prediction:
     version: int
     time: int
     cell: int
+    value: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Oracle:
         if key in self.rows:
             kept = self.rows[key]
             self.tell(Fate.DUPLICATE, event)
-            if (kept.time // PANE, kept.cell) != (event.time // PANE, event.cell):
+            if (kept.time // PANE, kept.cell, kept.value) != (event.time // PANE, event.cell, event.value):
                 self.tell(Fate.CONFLICTING, event)
             return False
         self.rows[key] = event
@@ -137,7 +138,7 @@ class Oracle:
 
     def count(self, row, label, sign) -> None:
         if self.rule(row, label) is Fate.JOINED:
-            self.counts[row.version, row.time // PANE, row.cell, label.time // PANE, label.value] += sign
+            self.counts[row.version, row.time // PANE, row.cell, row.value, label.time // PANE, label.value] += sign
 
 
 @dataclass
@@ -177,13 +178,15 @@ class Folding:
             for pane in panes.tolist():
                 self.fates[fate, pane] += amount
         for c in folded.changes:
-            rows = zip(*(x.tolist() for x in (c.versions, c.panes, c.cells, c.times // PANE, c.labels, c.signs)), strict=True)
+            rows = zip(
+                *(x.tolist() for x in (c.versions, c.panes, c.cells, c.values, c.times // PANE, c.labels, c.signs)), strict=True
+            )
             for *key, sign in rows:
                 self.counts[tuple(key)] += sign
 
 
 def predictions(numbered) -> Predictions:
-    columns = [(o, e.id, e.version, e.time // PANE, e.cell, e.cell * 3) for o, e in numbered]
+    columns = [(o, e.id, e.version, e.time // PANE, e.cell, e.value) for o, e in numbered]
     offsets, ids, *rest = np.array(columns, np.int64).reshape(-1, 6).T
     return Predictions(offsets, ids.astype(np.uint64), *rest)
 
@@ -256,7 +259,7 @@ def histories(draw, most=40):
         time = max(0, now + draw(st.integers(-60, 40)))
         id_ = draw(st.integers(0, 2))
         if draw(st.booleans()):
-            events.append(Prediction(id_, draw(st.integers(0, 2)), time, draw(st.integers(0, 2))))
+            events.append(Prediction(id_, draw(st.integers(0, 2)), time, draw(st.integers(0, 1)), draw(st.integers(0, 1))))
         else:
             hash_ = draw(st.sampled_from((0, 1, (1 << 48) - 1)))
             events.append(Label(id_, time, hash_, (time + hash_) % 2))
