@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from guardian.errors import NotFoundError
@@ -169,17 +170,20 @@ def take_checkpoint(home: Home) -> str:
     """Sign the audit log's heads now, store the checkpoint, and say so."""
     from guardian.adapters.clock import wall_clock
     from guardian.adapters.keys.files import read_signing_key
+    from guardian.adapters.sql.audit_log import SqlAuditLog
     from guardian.audit.signing import log_name
     from guardian.engine.audit_signing import take_checkpoint as sign
 
-    log = open_audit_log(home)
-    signed = sign(log, read_signing_key(home.private_key, log_name(log.log_id())), wall_clock())
+    with closing(open_database(home)) as database:
+        log = SqlAuditLog(database)
+        signed = sign(log, read_signing_key(home.private_key, log_name(log.log_id())), wall_clock())
     return f"signed {signed.records:,} audit records in {len(signed.checkpoints)} streams"
 
 
 def make_home(home: Home) -> None:
     """Make a home directory: settings, an empty database, and a signing key. What is there already is kept."""
     from guardian.adapters.keys.files import create_key_pair
+    from guardian.adapters.sql.audit_log import SqlAuditLog
     from guardian.audit.signing import log_name
     from guardian.config import write_default
 
@@ -189,4 +193,5 @@ def make_home(home: Home) -> None:
         write_default(home)
     upgrade_database(home)
     if not home.private_key.exists():
-        create_key_pair(home.private_key, home.public_key, log_name(open_audit_log(home).log_id()))
+        with closing(open_database(home)) as database:
+            create_key_pair(home.private_key, home.public_key, log_name(SqlAuditLog(database).log_id()))

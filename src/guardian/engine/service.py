@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from guardian.canonical import short_id
 from guardian.effects import Effects, Record
-from guardian.engine.fates import StoreBusyError
+from guardian.engine.fates import Fate, StoreBusyError, fate_of
 from guardian.engine.land import land
 from guardian.engine.lease import JobRuns, Leases
 from guardian.engine.ports import Store
@@ -201,8 +201,8 @@ class Service:
                 raise NoModelsError("there is no model file", hint="put one into policies/; to stop watching, stop guardian")
             effects = self._engine.activate(files, self._world.references)
         except GuardianError as error:
-            if first and not self._engine.held:
-                raise
+            if fate_of(error) is Fate.RETRY or (first and not self._engine.held):
+                raise  # The database's trouble is not the files'; and with nothing held there is nothing to go on with.
             if str(error) != self._refused:
                 self._refused = str(error)
                 self._refuse(error)
