@@ -4,7 +4,7 @@ import pytest
 
 from guardian.engine.catalog import load_catalog
 from guardian.events.encode import LabelData, PredictionData, encode_label, encode_prediction
-from guardian.testing.stories import PARTITION, START, Plot, Said, World, files, label, model, policy
+from guardian.testing.stories import PARTITION, START, Case, Plot, Said, World, files, label, model, policy, prediction
 from guardian.units import DAY_MS, HOUR_MS, MINUTE_MS
 
 EVENTS = Plot(hours=8, an_hour=12, delay=HOUR_MS, drifts=(2, 5)).events()
@@ -95,11 +95,15 @@ def test_events_from_the_future_are_quarantined_and_move_no_clock(outcome, batch
     )
 
 
-def test_the_skew_is_the_model_files_and_counts_from_receipt():
-    world = World(wall=START).activate()
-    world.tell([label("a", START + 5 * MINUTE_MS, "yes"), label("a", START + 5 * MINUTE_MS + 1, "yes")]).drain()
-    assert world.engine.clocks == {"loans": START + 5 * MINUTE_MS}
-    assert (world.outcome().total("unmatched"), world.outcome().total("quarantined")) == (1, 1)
+@pytest.mark.parametrize("kind", ["prediction", "label"])
+def test_the_skew_is_the_model_files_and_counts_from_receipt(kind):
+    last = START + 5 * MINUTE_MS
+    case = Case(1000.0, "car", "f", 0.7, "yes", "yes")
+    say = {"prediction": lambda at: prediction(f"p{at}", at, case, "1"), "label": lambda at: label("a", at, "yes")}[kind]
+    world = World(wall=START).activate().tell([say(last), say(last + 1)]).drain()
+    assert world.engine.clocks == {"loans": last}
+    got = world.outcome()
+    assert (got.total("unmatched") + got.total("counted"), got.total("quarantined")) == (1, 1)
 
 
 RENTS = {
