@@ -21,7 +21,7 @@ SCORE_CELLS: Final = SCORE_BINS + 1  # The last cell counts rows without a score
 QUANTILE_BINS: Final = 20  # Reference-quantile bins of a numeric column.
 
 
-def canonical_key(value: str | float | bool) -> str:  # noqa: FBT001 - a boolean is a kind of value here
+def canonical_key(value: str | float | bool) -> str:
     """Return the one key of a category, however a producer writes it; booleans are a type of their own.
 
     >>> canonical_key(1), canonical_key(1.0), canonical_key("1"), canonical_key(True)
@@ -112,8 +112,12 @@ class Parameters:
         """Content address of these parameters."""
         return digest_of(self.to_json())
 
+    # Caches by parameters are asked for every pane: the digest is kept, where comparing would walk over every edge.
+    def __eq__(self, other: object) -> bool:
+        return self.digest == other.digest if isinstance(other, Parameters) else NotImplemented
+
     def __hash__(self) -> int:
-        return hash(self.digest)  # Kept, unlike a hash of every edge: caches by parameters are asked for every pane.
+        return hash(self.digest)
 
     def column(self, name: str) -> Column:
         """Return the column called `name`. Raises KeyError."""
@@ -136,7 +140,7 @@ class Parameters:
     @classmethod
     def from_json(cls, value: dict[str, object]) -> Parameters:
         """Rebuild parameters from `to_json`'s value (or its parsed JSON)."""
-        import msgspec  # noqa: PLC0415 - keeps the command line light
+        import msgspec
 
         def column(raw: dict[str, object]) -> Column:
             if "edges" in raw:
