@@ -78,7 +78,6 @@ def _counted() -> None:
         _int("epoch"),
         _str("owner"),
         _int("catalog"),
-        _str("status"),
     )
     op.create_table("state_blob", *_partition(), _str("model", key=True), _str("name", key=True), _bytes("blob"))
     op.create_table(
@@ -201,7 +200,6 @@ def _read_models() -> None:
         _str("key"),
         _bytes("value"),
         _int("recorded_at"),
-        _int("sent_at", null=True),
     )
 
 

@@ -58,12 +58,6 @@ class OverflowRefusedError(GuardianError):
     code = "state.overflow"
 
 
-class IncompatibleStateError(GuardianError):
-    """Two counted states were merged that describe different things."""
-
-    code = "state.incompatible"
-
-
 class InvalidStateError(GuardianError):
     """A counted state breaks its own invariant; it was built or stored wrongly."""
 

@@ -3,13 +3,12 @@
 import pytest
 
 from guardian.audit.record import RecordRefusedError
-from guardian.engine.fates import Fate, FencedError, PoisonError, StoreBusyError, StoreRefusedError, fate_of
+from guardian.engine.fates import Fate, FencedError, StoreBusyError, StoreRefusedError, fate_of
 from guardian.errors import GuardianError, InvalidStateError, OverflowRefusedError
 
 FATES = {
     FencedError: Fate.RETRY,
     StoreBusyError: Fate.RETRY,
-    PoisonError: Fate.DEAD_LETTER,
     OverflowRefusedError: Fate.DEAD_LETTER,
     StoreRefusedError: Fate.STOP,
     RecordRefusedError: Fate.STOP,

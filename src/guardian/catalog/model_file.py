@@ -18,7 +18,6 @@ from guardian.units import DAY_MS, HOUR_MS, MINUTE_MS, format_duration, parse_du
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-API_VERSION: Final = "guardian/v1alpha1"
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,62}[a-z0-9])?")
 EVERY_VERSION: Final = "*"  # The version that all events count under when a model file names no champion.
 PANE_MS_MIN: Final = MINUTE_MS  # Pane ordinals must fit 32 bits until the year 10000.

@@ -146,11 +146,6 @@ class Episode:
     stale: bool = False
     replaces: tuple[str, ...] = ()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the next windows still belong to it."""
-        return self.state in {AlertState.PENDING, AlertState.FIRING}
-
     def to_json(self) -> dict[str, Any]:
         """Return every field as a JSON value."""
         return {

@@ -39,7 +39,7 @@ def decide(store: Store, partition: Partition, request_id: str, decision: Decisi
     Raises NotFoundError, WrongStateError with the allowed actions, or FencedError when the engine kept moving.
     """
     action, by, note, at = decision.action, decision.by, decision.note, decision.at
-    for attempt in range(TRIES_MAX):
+    for _ in range(TRIES_MAX):
         claim = store.position(partition)
         request = act(_find(store, request_id), action, by=by, at=at, note=note)
         effects = request_effects(request, action, at=at)
@@ -50,11 +50,9 @@ def decide(store: Store, partition: Partition, request_id: str, decision: Decisi
         try:
             land(store, claim, claim.next_offset, effects, at)
         except FencedError:
-            if attempt == TRIES_MAX - 1:
-                raise
-        else:
-            return request
-    raise FencedError("the engine kept moving", hint="try again")
+            continue
+        return request
+    raise FencedError(f"the engine moved on during each of {TRIES_MAX} tries", hint="try again")
 
 
 def _find(store: Store, request_id: str) -> Request:

@@ -28,12 +28,6 @@ class StoreRefusedError(GuardianError):
     code = "store.refused"
 
 
-class PoisonError(GuardianError):
-    """One event cannot be counted, now or ever."""
-
-    code = "event.poison"
-
-
 class Fate(StrEnum):
     """What the engine does after an error."""
 
@@ -54,7 +48,7 @@ def fate_of(error: BaseException) -> Fate:
     match error:
         case FencedError() | StoreBusyError():
             return Fate.RETRY
-        case PoisonError() | OverflowRefusedError():
+        case OverflowRefusedError():
             return Fate.DEAD_LETTER
         case _:
             return Fate.STOP

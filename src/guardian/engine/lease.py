@@ -33,6 +33,3 @@ class JobRuns(Protocol):
 
     def finish_run(self, job: str, scheduled_for: int, finished_at: int, outcome: str) -> None:
         """Write down how it ended."""
-
-    def last_run(self, job: str) -> int | None:
-        """Return the greatest `scheduled_for` taken: where catching up starts."""

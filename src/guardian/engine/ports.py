@@ -161,7 +161,7 @@ class Store(Protocol):
     def load(self, partition: Partition) -> StoredState:
         """Return the stored state of a partition, as of the claim."""
 
-    def positioned(self, partition: Partition, *, kind: str | None = None, after_seq: int = 0) -> Iterator[Positioned]:
+    def positioned(self, partition: Partition, *, kind: str | None = None) -> Iterator[Positioned]:
         """Return positioned records in order of seq."""
 
     def artifact(self, digest: str) -> bytes:

@@ -8,7 +8,6 @@ from typing import Literal
 
 from guardian.catalog.parameters import Task
 
-Family = Literal["quality", "drift", "performance", "fairness"]
 Reads = Literal["column", "outcome", "labels", "delay"]
 Of = Literal["columns", "model", "groups"]
 

@@ -18,7 +18,6 @@ from guardian.units import DAY_MS
 
 RULES_MAX: Final = 500
 Severity = Literal["warn", "error"]
-SEVERITIES: Final[tuple[Severity, ...]] = ("warn", "error")
 Operator = Literal[">", ">=", "<", "<="]
 _CONDITION: Final = re.compile(r"\s*(>=|<=|>|<)\s*([-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*")
 

@@ -14,8 +14,8 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from guardian.adapters.memory.transaction import MemoryTransaction
+from guardian.audit.leaf import Head, Sealed, StoredCheckpoint
 from guardian.effects import Fates
-from guardian.engine.audit_port import Head, StoredCheckpoint, StoredRecord
 from guardian.engine.ports import Claim, Delivery, Partition, Positioned, StoredState
 from guardian.errors import NotFoundError
 
@@ -40,7 +40,7 @@ class Tables:
     dead_letters: dict[Any, DeadLetter] = field(default_factory=dict)
     positioned: dict[int, tuple[Partition, Positioned]] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
-    records: dict[tuple[str, int], StoredRecord] = field(default_factory=dict)
+    records: dict[tuple[str, int], Sealed] = field(default_factory=dict)
     record_ids: dict[str, tuple[str, int]] = field(default_factory=dict)
     heads: dict[str, Head] = field(default_factory=dict)
     verdicts: dict[tuple[str, int], VerdictEntry] = field(default_factory=dict)
@@ -100,10 +100,10 @@ class MemoryStore:
             fates=[Fates(model, pane, own) for (model, pane), own in fates.items()],
         )
 
-    def positioned(self, partition: Partition, *, kind: str | None = None, after_seq: int = 0) -> Iterator[Positioned]:
+    def positioned(self, partition: Partition, *, kind: str | None = None) -> Iterator[Positioned]:
         """Return positioned records in order of seq."""
         rows = sorted(self.tables.positioned.items())
-        found = [row for seq, (own, row) in rows if own == partition and seq > after_seq and kind in {None, row.kind}]
+        found = [row for _, (own, row) in rows if own == partition and kind in {None, row.kind}]
         return (Positioned(row.seq, row.kind, row.offset, json.loads(json.dumps(row.body))) for row in found)
 
     def artifact(self, digest: str) -> bytes:
@@ -165,10 +165,6 @@ class MemoryStore:
         with self._lock:
             self._runs[job, scheduled_for] = outcome
 
-    def last_run(self, job: str) -> int | None:
-        """Return the greatest `scheduled_for` taken."""
-        return max((at for own, at in self._runs if own == job), default=None)
-
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Nothing is written while it is open."""
@@ -179,7 +175,7 @@ class MemoryStore:
         """Return the id of this log."""
         return LOG_ID
 
-    def rows(self, stream: str | None = None, from_seq: int = 0) -> Iterator[StoredRecord]:
+    def rows(self, stream: str | None = None, from_seq: int = 0) -> Iterator[Sealed]:
         """Yield records by (stream, seq), from `from_seq` on in each stream."""
         for (own, seq), record in sorted(self.tables.records.items()):
             if stream in {None, own} and seq >= from_seq:
@@ -189,7 +185,7 @@ class MemoryStore:
         """Return the head of every stream, by stream."""
         return sorted(self.tables.heads.values())
 
-    def find(self, record_id: str) -> StoredRecord | None:
+    def find(self, record_id: str) -> Sealed | None:
         """Return the record of that id."""
         place = self.tables.record_ids.get(record_id)
         return None if place is None else self.tables.records[place]

@@ -76,10 +76,10 @@ class SqlStore:
                 fates=[Fates(model, pane, own) for (model, pane), own in fates.items()],
             )
 
-    def positioned(self, partition: Partition, *, kind: str | None = None, after_seq: int = 0) -> Iterator[Positioned]:
+    def positioned(self, partition: Partition, *, kind: str | None = None) -> Iterator[Positioned]:
         """Return positioned records in order of seq."""
         rows = table("positioned")
-        wanted = [*_own(rows, partition), rows.c.seq > after_seq]
+        wanted = _own(rows, partition)
         if kind is not None:
             wanted.append(rows.c.kind == kind)
         columns = (rows.c.seq, rows.c.kind, rows.c.offset, rows.c.body)
@@ -172,13 +172,6 @@ class SqlStore:
         own = (runs.c.job == job, runs.c.scheduled_for == scheduled_for)
         with self.database.writing() as connection:
             connection.execute(update(runs).where(*own).values(finished_at=finished_at, outcome=outcome))
-
-    def last_run(self, job: str) -> int | None:
-        """Return the greatest `scheduled_for` taken."""
-        runs = table("job_run")
-        newest = select(runs.c.scheduled_for).where(runs.c.job == job).order_by(runs.c.scheduled_for.desc()).limit(1)
-        with self.database.reading() as connection:
-            return connection.execute(newest).scalar()
 
     def close(self) -> None:
         """Close the connections."""

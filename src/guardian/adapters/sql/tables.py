@@ -48,7 +48,6 @@ class PartitionState(SQLModel, table=True):
     epoch: int = _int()
     owner: str
     catalog: int = _int()
-    status: str
 
 
 class StateBlob(SQLModel, table=True):
@@ -253,7 +252,6 @@ class Outbox(SQLModel, table=True):
     key: str
     value: bytes
     recorded_at: int = _int()
-    sent_at: int | None = _int(nullable=True)
 
 
 class Lease(SQLModel, table=True):

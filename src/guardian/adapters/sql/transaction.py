@@ -283,7 +283,7 @@ class SqlTransaction:
 
 def ensure_partition(connection: Connection, partition: Partition) -> None:
     """Insert the row of a partition that nobody has claimed yet."""
-    fresh = {**_at(partition), "next_offset": 0, "epoch": 0, "owner": "", "catalog": 0, "status": "running"}
+    fresh = {**_at(partition), "next_offset": 0, "epoch": 0, "owner": "", "catalog": 0}
     state = table("partition_state")
     connection.execute(insert_new(connection, state), fresh)
 
