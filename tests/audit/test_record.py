@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.audit.chain import parse_record
-from guardian.audit.record import FIRST_PREV, RECORD_BYTES_MAX, RecordRefusedError, record_hash, seal
+from guardian.audit.leaf import FIRST_PREV, RECORD_BYTES_MAX
+from guardian.audit.record import RecordRefusedError, record_hash, seal
 
 # Beyond 2^53 JavaScript's shortest form of a double is another integer to Python; a float is what both read.
 floats = st.floats(-(2.0**53), 2.0**53, allow_nan=False)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.decisions.alerts import AlertKey, Kind, Point, Signal, Track, close_stale, refold, signal_of, unknown_signal
+from guardian.decisions.alerts import Kind, Track, close_stale, refold, signal_of, unknown_signal
+from guardian.decisions.episodes import AlertKey, Point, Signal
 from guardian.decisions.verdict import Reason, Verdict
 from guardian.errors import InvalidStateError
 from guardian.metrics.base import Subject

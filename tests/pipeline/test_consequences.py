@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from guardian.decisions.alerts import AlertKey, Kind, Point, Signal, Track, close_stale, refold
-from guardian.decisions.retraining import act
+from guardian.decisions.alerts import Kind, Track, close_stale, refold
+from guardian.decisions.episodes import AlertKey, Point, Signal
+from guardian.decisions.retraining import RetrainContext, act
 from guardian.metrics.base import Subject
-from guardian.pipeline.consequences import RetrainContext, consequences
+from guardian.pipeline.consequences import consequences
 from guardian.pipeline.wording import number, summary
 from guardian.policies.model import PolicyFile
 from guardian.units import DAY_MS

@@ -16,24 +16,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from guardian.audit.leaf import FIRST_PREV, RECORD_BYTES_MAX, RECORD_VERSION, Head, Sealed, leaf_hash
+from guardian.audit.leaf import FIRST_PREV, RECORD_BYTES_MAX, RECORD_VERSION, Sealed, leaf_hash
 from guardian.canonical import canonical
 from guardian.errors import GuardianError
 from guardian.units import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = [
-    "FIRST_PREV",
-    "RECORD_BYTES_MAX",
-    "RECORD_VERSION",
-    "Head",
-    "RecordRefusedError",
-    "Sealed",
-    "record_hash",
-    "seal",
-]
 
 SEQ_MAX: Final = (1 << 53) - 1  # The greatest integer that RFC 8785 writes exactly.
 NAME_LENGTH_MAX: Final = 256  # Of stream, id, kind and model, in characters.

@@ -21,11 +21,6 @@ from guardian.errors import InvalidStateError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = [
-    "AlertKey", "AlertState", "Episode", "Kind", "Point", "Signal", "Track", "Transition",
-    "close_stale", "refold", "signal_of", "unknown_signal",
-]  # fmt: skip
-
 _NEVER: Final = -(1 << 62)  # Before every window.
 _EVER: Final = (1 << 62, True)  # After every window.
 _FORMAT: Final = 1  # Of a stored track.
@@ -51,12 +46,10 @@ class Transition:
     Attributes:
         kind: What became of it.
         episode: As it is now; of one that vanished or was retracted, as it was last.
-        at_window: End of the window that brought it about.
     """
 
     kind: Kind
     episode: Episode
-    at_window: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +215,7 @@ def _revised(track: Track, key: AlertKey, fresh: list[_Step], settled_until: int
         return _settle(bare, settled_until), ()
     dressed = _replacing(bare, track.demoted, old, new)
     new = dressed.episodes(first)
-    moves = tuple(_transitions(old, new, track, at=fresh[0].point.window_end))
+    moves = tuple(_transitions(old, new, track))
     return _settle(replace(dressed, demoted=_demoted(track.demoted, old, new)), settled_until), moves
 
 
@@ -283,36 +276,36 @@ def _demoted(before: str | None, old: Mapping[str, Episode], new: Mapping[str, E
     return None
 
 
-def _transitions(old: Mapping[str, Episode], new: Mapping[str, Episode], before: Track, *, at: int) -> Iterator[Transition]:
+def _transitions(old: Mapping[str, Episode], new: Mapping[str, Episode], before: Track) -> Iterator[Transition]:
     for id_, episode in old.items():
         if id_ not in new:
             told = _was_told(episode, before.demoted)
             last = replace(episode, state=AlertState.RETRACTED) if told else episode
-            yield Transition(Kind.RETRACTED if told else Kind.VANISHED, last, at)
+            yield Transition(Kind.RETRACTED if told else Kind.VANISHED, last)
     for id_, episode in new.items():
         if episode.state is AlertState.PENDING:
-            yield from _while_pending(old.get(id_), episode, at)
+            yield from _while_pending(old.get(id_), episode)
         else:
-            yield from _once_opened(old.get(id_), episode, before.newest, at)
+            yield from _once_opened(old.get(id_), episode, before.newest)
 
 
-def _while_pending(old: Episode | None, new: Episode, at: int) -> Iterator[Transition]:
+def _while_pending(old: Episode | None, new: Episode) -> Iterator[Transition]:
     if old is None:
-        yield Transition(Kind.PENDING, new, new.first_window[1])
+        yield Transition(Kind.PENDING, new)
     elif old.state is not AlertState.PENDING:
-        yield Transition(Kind.AMENDED, new, at)
+        yield Transition(Kind.AMENDED, new)
     elif old != new:
-        yield Transition(Kind.EXTENDED, new, at)
+        yield Transition(Kind.EXTENDED, new)
 
 
-def _once_opened(old: Episode | None, new: Episode, newest: int, at: int) -> Iterator[Transition]:
+def _once_opened(old: Episode | None, new: Episode, newest: int) -> Iterator[Transition]:
     started, ended = new.started_at or 0, new.ended_at
     was_open = old is not None and old.state is not AlertState.PENDING
     if not was_open:
         opened = replace(new, state=AlertState.FIRING, ended_at=None, stale=False)
-        yield Transition(Kind.RAISED_LATE if started < newest else Kind.FIRING, opened, started)
+        yield Transition(Kind.RAISED_LATE if started < newest else Kind.FIRING, opened)
     if ended is not None and not (old is not None and old.state is AlertState.RESOLVED):
-        yield Transition(Kind.RESOLVED, new, ended)
+        yield Transition(Kind.RESOLVED, new)
     elif old is not None and was_open and old != new:
         longer = new.last_window[1] > old.last_window[1] and replace(old, last_window=new.last_window) == new
-        yield Transition(Kind.EXTENDED if longer else Kind.AMENDED, new, at)
+        yield Transition(Kind.EXTENDED if longer else Kind.AMENDED, new)

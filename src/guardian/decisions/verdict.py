@@ -94,15 +94,30 @@ def gate(require: Require, n: int, coverage: float | None, *, needs_labels: bool
     >>> gate(Require(rows=500), 12, None, needs_labels=False).why.value
     'too-few-rows'
     """
-    if needs_labels:
-        if coverage is None:
-            return Undefined(Why.NO_DATA)
-        least = LABEL_COVERAGE_MIN if require.label_coverage is None else require.label_coverage
-        if coverage < least:
-            return Undefined(Why.IMMATURE_LABELS, n, {"label_coverage": round_significant(coverage), "required": least})
-    if require.rows is not None and n < require.rows:
-        return Undefined(Why.TOO_FEW_ROWS, n, {"required": require.rows}) if n else Undefined(Why.NO_DATA)
-    return None
+    if needs_labels and coverage is None:
+        return Undefined(Why.NO_DATA)
+    early = immature(require, n, coverage) if needs_labels and coverage is not None else None
+    return early or too_few(require, n)
+
+
+def immature(require: Require, n: int, coverage: float) -> Undefined | None:
+    """Return why `n` labels, a share `coverage` in [0, 1] of those to come, are too early to judge by, or None."""
+    least = least_coverage(require)
+    if coverage >= least:
+        return None
+    return Undefined(Why.IMMATURE_LABELS, n, {"label_coverage": round_significant(coverage), "required": least})
+
+
+def too_few(require: Require, n: int) -> Undefined | None:
+    """Return why `n` rows do not suffice, or None."""
+    if require.rows is None or n >= require.rows:
+        return None
+    return Undefined(Why.TOO_FEW_ROWS, n, {"required": require.rows}) if n else Undefined(Why.NO_DATA)
+
+
+def least_coverage(require: Require) -> float:
+    """Return the label coverage that a rule demands, a share in [0, 1]."""
+    return LABEL_COVERAGE_MIN if require.label_coverage is None else require.label_coverage
 
 
 def rounded(measurement: Measurement) -> Measurement:

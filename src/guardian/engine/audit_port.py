@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from guardian.audit.leaf import Head, Sealed, StoredCheckpoint
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-StoredRecord = Sealed
-"""A record exactly as the store holds it: whatever somebody may have made of its columns, unrepaired."""
+    from guardian.audit.leaf import Head, Sealed, StoredCheckpoint
 
 
 class AuditLog(Protocol):
-    """The audit log of one database, to be read, exported and signed."""
+    """The audit log of one database, to be read, exported and signed.
+
+    A record comes exactly as the store holds it: whatever somebody may have made of its columns, unrepaired.
+    """
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Everything read inside sees one state of the database: one read transaction."""
@@ -26,13 +26,13 @@ class AuditLog(Protocol):
     def log_id(self) -> str:
         """Return the id that this log was given when its database was made: 1 to 64 of a-z, 0-9 and -."""
 
-    def rows(self, stream: str | None = None, from_seq: int = 0) -> Iterator[StoredRecord]:
+    def rows(self, stream: str | None = None, from_seq: int = 0) -> Iterator[Sealed]:
         """Yield records by (stream, seq), of one stream or all, from `from_seq` on in each; lazily."""
 
     def heads(self) -> list[Head]:
         """Return the head of every stream that holds a record, as the store keeps it, by stream."""
 
-    def find(self, record_id: str) -> StoredRecord | None:
+    def find(self, record_id: str) -> Sealed | None:
         """Return the record of that id."""
 
     def checkpoints(self) -> list[StoredCheckpoint]:
@@ -40,6 +40,3 @@ class AuditLog(Protocol):
 
     def put_checkpoint(self, origin: str, size: int, root: str, note: bytes, at: int) -> None:
         """Keep a signed checkpoint; the same (origin, size) again changes nothing. Not inside `snapshot`."""
-
-
-__all__ = ["AuditLog", "Head", "Sealed", "StoredCheckpoint", "StoredRecord"]

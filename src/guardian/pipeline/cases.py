@@ -9,15 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from guardian.decisions.alerts import AlertKey, AlertState, Kind, Point, Track, refold, signal_of, unknown_signal
-from guardian.decisions.retraining import act, allowed_actions
+from guardian.decisions.alerts import Kind, Track, refold, signal_of, unknown_signal
+from guardian.decisions.episodes import AlertKey, AlertState, Point
+from guardian.decisions.retraining import RetrainContext, act, allowed_actions
 from guardian.decisions.verdict import Reason, Verdict, decide, gate, rounded
 from guardian.errors import InvalidFileError
 from guardian.files.document import choice_hint, shown
 from guardian.metrics.base import Measured
 from guardian.metrics.registry import REGISTRY
 from guardian.pipeline.case_series import Feed, concerns, feeds_of, rungs_of
-from guardian.pipeline.consequences import ALERT_TOPIC, RetrainContext, consequences
+from guardian.pipeline.consequences import ALERT_TOPIC, consequences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -19,11 +19,10 @@ from guardian.units import format_time
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from guardian.decisions.alerts import AlertKey, Episode, Transition
+    from guardian.decisions.alerts import Transition
+    from guardian.decisions.episodes import AlertKey, Episode
     from guardian.decisions.retraining import Request
     from guardian.policies.model import PolicyFile, Rule
-
-__all__ = ["RetrainContext", "alert_row", "consequences", "request_effects"]
 
 ALERT_TOPIC: Final = "alerts"
 ALERT_TYPE: Final = "io.guardian.alert.v1"

@@ -13,27 +13,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from guardian.canonical import digest, short_id
-from guardian.decisions.alerts import (
-    AlertKey,
-    AlertState,
-    Kind,
-    Point,
-    Signal,
-    Track,
-    close_stale,
-    refold,
-    signal_of,
-    unknown_signal,
-)
-from guardian.decisions.verdict import VerdictKey, VerdictRow, decide
+from guardian.decisions.alerts import Kind, Track, close_stale, refold, signal_of, unknown_signal
+from guardian.decisions.episodes import AlertKey, AlertState, Point, Signal
+from guardian.decisions.retraining import RetrainContext
+from guardian.decisions.verdict import VerdictKey, VerdictRow, decide, least_coverage
 from guardian.effects import Artifact, Effects, Record, VerdictEntry
 from guardian.metrics.base import Measured, Measurement
 from guardian.metrics.registry import METHOD, REGISTRY, parts_read
 from guardian.panes.windows import Evidence, Window, evidence_of, window_of
-from guardian.pipeline.consequences import RetrainContext, consequences
+from guardian.pipeline.consequences import consequences
 from guardian.pipeline.measure import measure
 from guardian.pipeline.memory import Pending
-from guardian.pipeline.schedule import Due, applies, due_windows, least_coverage
+from guardian.pipeline.schedule import Due, applies, due_windows
 from guardian.policies.load import subjects_of
 from guardian.units import format_time
 
@@ -154,14 +145,17 @@ class _Sitting:
         pending = held.windows.setdefault(due.end, Pending())
         self.memory.touched.add((version, due.policy.name))
         live = self._window(version, due)
-        if live.predictions and live.labelled / live.predictions >= least_coverage(due.rule):
+        if live.predictions and live.labelled / live.predictions >= least_coverage(due.rule.require):
             pending.covered = True
         if due.final:
             held.final_until = max(held.final_until, due.end)
         out: list[VerdictRow] = []
         for subject in subjects_of(due.rule, due.epoch.model, due.epoch.parameters.classes):
             evidence, name = self._evidence(live, due, subject)
-            measurement = measure(due.rule, subject, evidence, self.judge.reference(due.epoch))
+            known, measurement = pending.measured.get(subject.key, ("", None))
+            if measurement is None or known != name:
+                measurement = measure(due.rule, subject, evidence, self.judge.reference(due.epoch))
+                pending.measured[subject.key] = (name, measurement)
             rows = self._rungs(version, due, subject, measurement, name, pending)
             out += self._alerts(due, subject, rows, after, held.final_until)
         if due.final:
@@ -283,7 +277,7 @@ class _Sitting:
         )
         return RetrainContext(
             broken_input=broken,
-            immature_labels=coverage < least_coverage(due.rule),
+            immature_labels=coverage < least_coverage(due.rule.require),
             is_champion=key.version == due.epoch.model.counted_version(None),
         )
 

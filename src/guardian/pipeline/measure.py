@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from guardian.decisions.verdict import gate, rounded
+from guardian.decisions.verdict import immature, rounded, too_few
 from guardian.metrics.base import Measured, Measurement, Options, Undefined, Why
 from guardian.metrics.change import change
 from guardian.metrics.registry import REGISTRY, measure_of
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 
 def measure(rule: Rule, subject: Subject, live: Counts, reference: Counts | None) -> Measurement:
     """Measure `subject` by `rule`, or say why it cannot be judged; values are rounded as they are recorded."""
-    metric = REGISTRY[rule.metric]
-    coverage = live.labelled / live.predictions if live.predictions else None
-    barred = gate(rule.require, live.labelled, coverage, needs_labels=metric.needs_labels) if metric.needs_labels else None
-    if barred is not None and barred.why is Why.IMMATURE_LABELS:
-        return barred
+    if REGISTRY[rule.metric].needs_labels and live.predictions:
+        early = immature(rule.require, live.labelled, live.labelled / live.predictions)
+        if early is not None:
+            return early
     found = _measure(rule, subject, live, reference)
     if isinstance(found, Measured):
-        found = gate(rule.require, found.n, coverage, needs_labels=False) or found
+        found = too_few(rule.require, found.n) or found
     return _tidy(rounded(found))
 
 

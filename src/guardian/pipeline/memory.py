@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from guardian.decisions.alerts import AlertKey, Track
+from guardian.decisions.alerts import Track
+from guardian.decisions.episodes import AlertKey
 from guardian.effects import StateWrite
 from guardian.metrics.base import Subject
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from guardian.decisions.retraining import Request
+    from guardian.metrics.base import Measurement
 
 PREFIX: Final = "judge/"  # Of the names of state blobs; version and policy follow.
 
@@ -28,10 +30,18 @@ Given = tuple[int, str, str]
 
 @dataclass(slots=True)
 class Pending:
-    """A window that has been judged and is not final: whether its labels were mature, and what was recorded by verdict."""
+    """A window that has been judged and is not final.
+
+    Attributes:
+        covered: Whether its labels were mature.
+        given: What was recorded, by verdict.
+        measured: By subject, the digest of the evidence last read and what it measured: the same evidence is not measured
+            again. Not stored; after a restart it is measured once more, to the same value.
+    """
 
     covered: bool = False
     given: dict[str, Given] = field(default_factory=dict)
+    measured: dict[str, tuple[str, Measurement]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from guardian.decisions.verdict import LABEL_COVERAGE_MIN
+from guardian.decisions.verdict import least_coverage
 from guardian.metrics.registry import REGISTRY
 from guardian.panes.clock import first_pane, last_pane_end
 
@@ -149,9 +149,4 @@ def _matured(due: Due, memory: RuleMemory, coverage: Callable[[int, int], float]
     """Whether a label rule's window has reached its coverage at this pane boundary, for the first time."""
     if not REGISTRY[due.rule.metric].needs_labels or memory.windows[due.end].covered:
         return False
-    return coverage(due.start, due.end) >= least_coverage(due.rule)
-
-
-def least_coverage(rule: Rule) -> float:
-    """Return the label coverage that a rule demands."""
-    return LABEL_COVERAGE_MIN if rule.require.label_coverage is None else rule.require.label_coverage
+    return coverage(due.start, due.end) >= least_coverage(due.rule.require)

@@ -12,7 +12,7 @@ from guardian.policies.template import render
 from guardian.units import format_time
 
 if TYPE_CHECKING:
-    from guardian.decisions.alerts import AlertKey, Episode
+    from guardian.decisions.episodes import AlertKey, Episode
     from guardian.metrics.base import Subject
     from guardian.policies.model import Rule
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from guardian.audit.checkpoint import Checkpoint, join_notes, origin_of, sign
-from guardian.audit.record import FIRST_PREV, Head, Sealed, seal
+from guardian.audit.leaf import FIRST_PREV, Head, Sealed
+from guardian.audit.record import seal
 from guardian.audit.signing import SigningKey, load_signing_key, log_name, private_pem
 from guardian.audit.tree import root_of
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from guardian.adapters.sql.dialect import insert_new
 from guardian.adapters.sql.schema import stored_log_id
 from guardian.adapters.sql.tables import table
-from guardian.engine.audit_port import Head, StoredCheckpoint, StoredRecord
+from guardian.audit.leaf import Head, Sealed, StoredCheckpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ class SqlAuditLog:
         with self._reading() as connection:
             return stored_log_id(connection)
 
-    def rows(self, stream: str | None = None, from_seq: int = 0) -> Iterator[StoredRecord]:
+    def rows(self, stream: str | None = None, from_seq: int = 0) -> Iterator[Sealed]:
         """Yield records by (stream, seq), from `from_seq` on in each stream."""
         records = table("audit_record")
         with self._reading() as connection:
@@ -61,7 +61,7 @@ class SqlAuditLog:
             for name in streams:
                 query = _records().where(records.c.stream == name, records.c.seq >= from_seq).order_by(records.c.seq)
                 for row in connection.execute(query, execution_options={"yield_per": PAGE}):
-                    yield StoredRecord(*row)
+                    yield Sealed(*row)
 
     def heads(self) -> list[Head]:
         """Return the head of every stream, as stored, by stream."""
@@ -69,11 +69,11 @@ class SqlAuditLog:
         with self._reading() as connection:
             return sorted(Head(*row) for row in connection.execute(select(heads.c.stream, heads.c.size, heads.c.hash)))
 
-    def find(self, record_id: str) -> StoredRecord | None:
+    def find(self, record_id: str) -> Sealed | None:
         """Return the record of that id."""
         with self._reading() as connection:
             row = connection.execute(_records().where(table("audit_record").c.id == record_id)).first()
-        return None if row is None else StoredRecord(*row)
+        return None if row is None else Sealed(*row)
 
     def checkpoints(self) -> list[StoredCheckpoint]:
         """Return the stored checkpoints by (origin, size)."""
