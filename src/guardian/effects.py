@@ -19,7 +19,7 @@ class Record:
     """An audit leaf before it has its place: `land` gives it sequence, previous hash and recording time.
 
     Attributes:
-        stream: `decisions/<model>`, `intake/<partition>`, `explanations/<model>` or `control`.
+        stream: `decisions/<model>`, `intake/<partition>` or `control`.
         kind: What it says, e.g. `verdicts`, `alert`, `coverage`.
         id: Derived from what it says, unique in the log.
         model: The model it is about, or empty.

@@ -232,7 +232,7 @@ def test_a_stale_alert_is_told_as_resolved():
             {"metric": "drift.psi", "change": None},
             Subject(output="score"),
             "unknown",
-            "population stability index of the score could not be judged: why, in 2 windows",
+            "Population stability index of the score could not be judged: why, in 2 windows",
         ),
         (
             {},
@@ -244,7 +244,7 @@ def test_a_stale_alert_is_told_as_resolved():
             {"metric": "quality.missing_share", "change": None},
             Subject(column="age"),
             "threshold",
-            f"missing values of age rose above the limit: {FIGURES}",
+            f"Missing values of age rose above the limit: {FIGURES}",
         ),
         (
             {"metric": "performance.recall", "change": None, "warn": None, "error": "< 0.5", "classes": ["a"]},

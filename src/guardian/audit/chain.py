@@ -1,10 +1,8 @@
-"""Whether the stored rows of one stream are the records that were sealed, in their order, each chained to the
-last.
+"""Whether the stored rows of one stream are the records that were sealed, in order, each chained to the last.
 
-Takes: rows as stored, whatever somebody made of them. Gives: findings, the tree over the bytes, coverage.
-Never: trusts a column, holds more than one row. The bytes are what counts: hashes and links are recomputed
-from them, and every column is compared with them. One bad record gives one finding, and checking goes on
-behind it.
+Takes: rows as stored, whatever somebody made of them. Gives: findings, the tree over the bytes, coverage. Never: trusts a
+column, holds more than one row. The bytes are what counts: hashes and links are recomputed from them, and every column is
+compared with them. One bad record gives one finding, and checking goes on behind it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The audit log as one file of JSON lines, and its verification alone, with nothing else at hand.
 
     {"exported_at":"2026-03-01T00:00:00.000Z","format":"guardian-audit-export","log_id":"4f1c","v":1}
-    {"checkpoint":{"at":..,"note":"..","origin":"..","root":"..","size":..}}      one a stored checkpoint
-    {"hash":"<64 hex>","record":<the record's bytes, verbatim>}                    one a record, by (stream,
-    seq) {"head":{"hash":"..","size":..,"stream":".."}}                                 one a stream
+    {"checkpoint":{"at":..,"note":"..","origin":"..","root":"..","size":..}}    one a stored checkpoint
+    {"hash":"<64 hex>","record":<the record's bytes, verbatim>}                 one a record, by (stream, seq)
+    {"head":{"hash":"..","size":..,"stream":".."}}                              one a stream
     {"end":{"records":..,"sha256":"<of every byte above>"}}
 
 Checkpoints stand before the records, so that one pass can compare the roots while it reads. Record bytes are

@@ -21,7 +21,7 @@ class Sealed(NamedTuple):
     A tuple, because a verifier reads millions of them.
 
     Attributes:
-        stream: `decisions/<model>`, `intake/<partition>`, `explanations/<model>` or `control`.
+        stream: `decisions/<model>`, `intake/<partition>` or `control`.
         seq: From 0, gapless in its stream.
         id: Unique in the log.
         kind: What the record says, e.g. `verdicts`.

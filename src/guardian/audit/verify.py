@@ -1,19 +1,15 @@
-"""Whether an audit log is what was written: chain, columns, heads, coverage, and every checkpoint that was
-kept.
+"""Whether an audit log is what was written: chain, columns, heads, coverage, and every checkpoint that was kept.
 
-Takes: rows as stored, in order of (stream, seq), and what else there is to compare with. Gives: a `Report`.
-Never: raises for what somebody did to the log, trusts a column, or holds more than the streams' heads:
-memory does not grow with records.
+Takes: rows as stored, in order of (stream, seq), and what else there is to compare with. Gives: a `Report`. Never: raises for
+what somebody did to the log, trusts a column, or holds more than the streams' heads: memory does not grow with records.
 
 What it can see, by who did it:
 
 * An edit, a deletion, an insertion or a move in SQL: from the chain, at the first record in doubt.
-* A chain recomputed as a whole, a tail cut off together with its head, an old copy restored: only from a
-checkpoint kept
+* A chain recomputed as a whole, a tail cut off together with its head, an old copy restored: only from a checkpoint kept
   outside the database. The report then names the first record that the change can lie at.
 * A change by who also holds the signing key: only from an outside witness of the checkpoints.
-* An event that was never counted: from the coverage records, whose intervals must tile, against the log's
-positions.
+* An event that was never counted: from the coverage records, whose intervals must tile, against the log's positions.
 """
 
 from __future__ import annotations

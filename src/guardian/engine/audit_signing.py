@@ -1,13 +1,10 @@
-"""Taking a checkpoint: what the log holds now, verified and signed, to be kept where nobody can rewrite the
-log.
+"""Taking a checkpoint: what the log holds now, verified and signed, to be kept where nobody can rewrite the log.
 
 1. All heads and records are read in one read transaction, so the notes of all streams belong together.
-2. The log is verified from its bytes, against every checkpoint signed before. A log that does not hold is not
-signed:
-   a signature over it would make the rewriting look original. Crash here: nothing happened.
-3. Each note is stored. Crash here: some notes are stored and all of them hold; the next checkpoint adds the
-rest. 4. The file is returned. Crash here: the notes are in the database; taking it again gives the same
-bytes.
+2. The log is verified from its bytes, against every checkpoint signed before. A log that does not hold is not signed: a
+   signature over it would make the rewriting look original. Crash here: nothing happened.
+3. Each note is stored. Crash here: some notes are stored and all of them hold; the next checkpoint adds the rest.
+4. The file is returned. Crash here: the notes are in the database; taking it again gives the same bytes.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Reasons of dead letters. All but the last three are found by decoding; those are counting's."""
+    """Reasons of dead letters. `not-a-class` and `too-many-versions` are found by coding, `value-out-of-range` by both, the rest
+    by decoding.
+    """
 
     NOT_JSON = "not-json"
     TOO_LARGE = "too-large"

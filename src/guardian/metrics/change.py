@@ -1,8 +1,8 @@
 """The change of a measurement from the reference's: drop, rise or ratio, with both standard errors combined.
 
-    drop  = reference - live        rise = live - reference        both +- 1.96 sqrt(se_live^2 +
-    se_reference^2) ratio = live / reference        on the log scale, with the relative standard errors
-    combined
+    drop  = reference - live    +- 1.96 sqrt(se_live^2 + se_reference^2)
+    rise  = live - reference    likewise
+    ratio = live / reference    on the log scale, with the relative standard errors combined
 
 Takes two measurements of one metric. Never: measures by itself.
 """

@@ -20,7 +20,7 @@ class Metric:
 
     Attributes:
         name: `<family>.<what>`; public.
-        title: A few words for tables.
+        title: A few words, in lower case but for names; who begins a sentence with it capitalises it.
         unit: What a value counts, e.g. "nats", "share", "panes", "1".
         low: Least possible value.
         high: Greatest possible value.

@@ -103,8 +103,9 @@ def _who(subject: Subject) -> str:
 
 
 def _what(subject: Subject, rule: Rule) -> str:
-    """Name the measured thing, e.g. `Accuracy (drop from the reference)`, `missing values of income`."""
-    parts = [REGISTRY[rule.metric].title]
+    """Name the measured thing, e.g. `Accuracy (drop from the reference)`, `Missing values of income`."""
+    title = REGISTRY[rule.metric].title
+    parts = [title[0].upper() + title[1:]]  # It begins the sentence.
     if subject.column or subject.output:
         parts.append(f"of {_who(subject)}")
     if subject.of_class is not None:

@@ -39,11 +39,11 @@ class KeyExistsError(GuardianError):
 
 
 def create_key_pair(private: Path, public: Path, name: str) -> PublicKey:
-    """Make a new key for the log called `name`, and write both halves; their directory is made where it is
-    missing.
+    """Make a new key for the log called `name`, and write both halves.
 
-    A crash between the two files leaves the private one; `ensure_public_key` writes the other later. Raises
-    KeyExistsError when one of them is there already, UnreachableError when they cannot be written.
+    Their directory is made where it is missing. A crash between the two files leaves the private one; `ensure_public_key`
+    writes the other later. Raises KeyExistsError when one of them is there already, UnreachableError when they cannot be
+    written.
     """
     if os.path.lexists(public):
         raise _exists(public)

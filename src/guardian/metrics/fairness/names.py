@@ -43,21 +43,21 @@ def _metric(
 METRICS: Final[tuple[Metric, ...]] = (
     _metric(
         "selection_rate",
-        "Lowest selection rate",
+        "lowest selection rate",
         "outcome",
         "In the group that is chosen least often, the share {value} gets the positive decision.",
         "neither",
     ),
     _metric(
         "demographic_parity_difference",
-        "Selection rate difference",
+        "selection rate difference",
         "outcome",
         "Between the group chosen most often and the one chosen least often, the share that gets the "
         "positive decision differs by {value}; 0 means all groups are chosen equally often.",
     ),
     _metric(
         "demographic_parity_ratio",
-        "Selection rate ratio",
+        "selection rate ratio",
         "outcome",
         "The group chosen least often gets the positive decision {value} times as often as the group chosen "
         "most often; 1 means equally often, and below 0.8 the four-fifths rule calls it adverse impact.",
@@ -65,21 +65,21 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     _metric(
         "equal_opportunity_difference",
-        "Equal opportunity difference",
+        "equal opportunity difference",
         "labels",
         "Among people who deserve the positive decision, the share that gets it differs by {value} between "
         "the best and the worst served group; 0 means equal opportunity.",
     ),
     _metric(
         "equalized_odds_difference",
-        "Equalized odds difference",
+        "equalized odds difference",
         "labels",
         "Among people with the same true outcome, the share that gets the positive decision differs by up to "
         "{value} between groups; 0 means that only the true outcome matters.",
     ),
     _metric(
         "equalized_odds_ratio",
-        "Equalized odds ratio",
+        "equalized odds ratio",
         "labels",
         "Among people with the same true outcome, one group gets the positive decision only {value} times as "
         "often as another; 1 means equally often. Ratios of small rates exaggerate: read the difference too.",
@@ -87,21 +87,21 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     _metric(
         "true_positive_rate_difference",
-        "True positive rate difference",
+        "true positive rate difference",
         "labels",
         "Among people who deserve the positive decision, the share that gets it differs by {value} between "
         "the best and the worst served group.",
     ),
     _metric(
         "false_positive_rate_difference",
-        "False positive rate difference",
+        "false positive rate difference",
         "labels",
         "Among people who do not deserve the positive decision, the share that gets it all the same differs "
         "by {value} between groups.",
     ),
     _metric(
         "accuracy_gap",
-        "Accuracy gap",
+        "accuracy gap",
         "labels",
         "The model is right for one group more often than for another: the shares of right decisions differ by {value}.",
         tasks=CLASSES,

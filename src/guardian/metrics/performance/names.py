@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from guardian.metrics.metric import Metric
 
@@ -13,165 +13,139 @@ if TYPE_CHECKING:
 BINARY: Final[tuple[Task, ...]] = ("binary_classification",)
 CLASSES: Final[tuple[Task, ...]] = ("binary_classification", "multiclass_classification")
 REGRESSION: Final[tuple[Task, ...]] = ("regression",)
+_SHARE: Final[dict[str, Any]] = {"unit": "share", "low": 0.0, "high": 1.0}
+_IN_LABEL_UNITS: Final[dict[str, Any]] = {"unit": "label unit", "low": 0.0, "high": math.inf}
 
 
-def _share(what: str, title: str, reading: str, better: Literal["higher", "lower"], *, per_class: bool = False) -> Metric:
-    return Metric(
-        name=f"performance.{what}",
-        title=title,
-        unit="share",
-        low=0.0,
-        high=1.0,
-        of="model",
-        reads=("labels",),
-        reading=reading,
-        tasks=CLASSES,
-        better=better,
-        per_class=per_class,
-    )
-
-
-def _binary(what: str, title: str, reading: str, better: Literal["higher", "lower"], unit: str, high: float) -> Metric:
-    return Metric(
-        name=f"performance.{what}",
-        title=title,
-        unit=unit,
-        low=0.0,
-        high=high,
-        of="model",
-        reads=("labels",),
-        reading=reading,
-        tasks=BINARY,
-        better=better,
-    )
-
-
-def _regression(
-    what: str,
-    title: str,
-    reading: str,
-    better: Literal["higher", "lower", "neither"],
-    unit: str,
-    bounds: tuple[float, float],
-) -> Metric:
-    return Metric(
-        name=f"performance.{what}",
-        title=title,
-        unit=unit,
-        low=bounds[0],
-        high=bounds[1],
-        of="model",
-        reads=("labels",),
-        reading=reading,
-        tasks=REGRESSION,
-        better=better,
-    )
+def _metric(what: str, title: str, reading: str, tasks: tuple[Task, ...], **rest: Any) -> Metric:
+    """Return a metric of the model that reads its labels; `rest` are the other fields of Metric."""
+    return Metric(name=f"performance.{what}", title=title, of="model", reads=("labels",), reading=reading, tasks=tasks, **rest)
 
 
 METRICS: Final[tuple[Metric, ...]] = (
-    _share(
+    _metric(
         "accuracy",
-        "Accuracy",
+        "accuracy",
         "Of all decisions whose truth is known, the share {value} was right.",
-        "higher",
+        CLASSES,
+        better="higher",
+        **_SHARE,
         per_class=True,
     ),
-    _share(
+    _metric(
         "precision",
-        "Precision",
+        "precision",
         "Of the cases that the model called positive, the share {value} really was; "
         "with several classes, the plain average over the classes.",
-        "higher",
+        CLASSES,
+        better="higher",
+        **_SHARE,
         per_class=True,
     ),
-    _share(
+    _metric(
         "recall",
-        "Recall",
+        "recall",
         "Of the cases that really were positive, the model found the share {value}; "
         "with several classes, the plain average over the classes.",
-        "higher",
+        CLASSES,
+        better="higher",
+        **_SHARE,
         per_class=True,
     ),
-    _share(
+    _metric(
         "f1",
         "F1",
         "Precision and recall together come to {value}: 1 when the model finds every positive case and "
         "calls no other positive, near 0 when it fails at either.",
-        "higher",
+        CLASSES,
+        better="higher",
+        **_SHARE,
         per_class=True,
     ),
-    _share(
+    _metric(
         "balanced_accuracy",
-        "Balanced accuracy",
+        "balanced accuracy",
         "Averaged over the true classes, however rare, the share {value} was recognised; 0.5 is a coin toss between two classes.",
-        "higher",
+        CLASSES,
+        better="higher",
+        **_SHARE,
         per_class=True,
     ),
-    _binary(
+    _metric(
         "roc_auc",
         "ROC AUC",
         "Of a random positive and a random negative case, the model scores the positive one higher with "
         "chance {value}; 0.5 is a coin toss.",
-        "higher",
-        "share",
-        1.0,
+        BINARY,
+        better="higher",
+        **_SHARE,
     ),
-    _binary(
+    _metric(
         "brier",
         "Brier score",
         "The squared distance between the predicted probability and what happened is {value} on average; "
         "0 is perfect, 0.25 is what always saying one half gives.",
-        "lower",
-        "1",
-        1.0,
+        BINARY,
+        better="lower",
+        unit="1",
+        low=0.0,
+        high=1.0,
     ),
-    _binary(
+    _metric(
         "log_loss",
-        "Log loss",
+        "log loss",
         "The model is surprised by what happened by {value} nats a case on average; 0 is perfect, 0.693 is "
         "what always saying one half gives. Confident mistakes weigh most.",
-        "lower",
-        "nats",
-        math.inf,
+        BINARY,
+        better="lower",
+        unit="nats",
+        low=0.0,
+        high=math.inf,
     ),
-    _share(
+    _metric(
         "expected_calibration_error",
-        "Expected calibration error",
+        "expected calibration error",
         "Predicted probabilities differ from how often the event happens by {value} on average, so a score "
         "of 0.7 should be read as 0.7 give or take that much.",
-        "lower",
+        CLASSES,
+        better="lower",
+        **_SHARE,
     ),
-    _regression(
+    _metric(
         "mae",
-        "Mean absolute error",
+        "mean absolute error",
         "A prediction misses the truth by {value} on average, whichever way, in the label's own unit.",
-        "lower",
-        "label unit",
-        (0.0, math.inf),
+        REGRESSION,
+        better="lower",
+        **_IN_LABEL_UNITS,
     ),
-    _regression(
+    _metric(
         "rmse",
-        "Root mean squared error",
+        "root mean squared error",
         "A typical miss is {value}, in the label's own unit; large misses weigh more than in the mean absolute error.",
-        "lower",
-        "label unit",
-        (0.0, math.inf),
+        REGRESSION,
+        better="lower",
+        **_IN_LABEL_UNITS,
     ),
-    _regression(
+    _metric(
         "bias",
-        "Bias",
+        "bias",
         "Predictions lie above the truth by {value} on average, in the label's own unit; below it where the number is negative.",
-        "neither",
-        "label unit",
-        (-math.inf, math.inf),
+        REGRESSION,
+        better="neither",
+        unit="label unit",
+        low=-math.inf,
+        high=math.inf,
     ),
-    _regression(
+    _metric(
         "r2",
         "R squared",
         "The model explains the share {value} of how the truth varies; 0 is no better than always "
         "predicting the mean, and less is worse than that.",
-        "higher",
-        "1",
-        (-math.inf, 1.0),
+        REGRESSION,
+        better="higher",
+        unit="1",
+        low=-math.inf,
+        high=1.0,
     ),
 )
