@@ -10,7 +10,7 @@ from guardian.events.codec import decode
 from guardian.events.dead_letter import SAMPLE_BYTES_MAX, DeadLetter
 from guardian.events.envelope import DEPTH_MAX, EVENT_BYTES_MAX
 from guardian.events.reasons import Reason
-from guardian.testing.example_events import LABEL, MODELS, PREDICTION
+from guardian.testing.example_events import LABEL, MODELS, PREDICTION, model_file
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.json"))
 COUNTED_LATER = {Reason.NOT_A_CLASS, Reason.TOO_MANY_VERSIONS}
@@ -31,7 +31,24 @@ def test_each_mistake_has_its_reason_and_place(path):
     assert letter.detail.endswith(".")
     assert (letter.offset, letter.size) == (7, len(event))
     assert letter.sha256 == "sha256:" + hashlib.sha256(event).hexdigest()
-    assert letter.sample == event[:SAMPLE_BYTES_MAX]
+    assert letter.sample == (event[:SAMPLE_BYTES_MAX] if letter.model in MODELS else b"")
+
+
+@pytest.mark.parametrize(
+    ("event", "kept"),
+    [
+        (PREDICTION.replace(b"1200.5", b'"a lot"'), True),
+        (PREDICTION.replace(b"1200.5", b'"a lot"').replace(b"loans", b"people"), False),
+        (PREDICTION.replace(b"loans", b"nobody"), False),
+        (PREDICTION[:-1], False),
+    ],
+)
+def test_nothing_is_kept_of_an_event_that_may_be_personal(event, kept):
+    features = {"salary": {"type": "numeric", "pii": True}, "purpose": {"type": "categorical"}}
+    (letter,) = decode([event], 7, {**MODELS, "people": model_file("people", features=features)})
+    assert isinstance(letter, DeadLetter)
+    assert letter.sample == (event if kept else b"")
+    assert (letter.size, letter.sha256) == (len(event), "sha256:" + hashlib.sha256(event).hexdigest())
 
 
 def deep(levels: int) -> bytes:

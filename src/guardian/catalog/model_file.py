@@ -64,7 +64,7 @@ class Feature(Strict):
     """One input of the model."""
 
     type: Literal["numeric", "categorical"] = Field(description="How its values are counted.")
-    pii: bool = Field(default=False, description="Personal: never enters a row sample.")
+    pii: bool = Field(default=False, description="Personal: of the model's dead letters digest and size are kept, no sample.")
 
 
 class Labels(Strict):
@@ -168,6 +168,11 @@ class ModelSpec(Strict):
     def numeric(self) -> tuple[str, ...]:
         """Names of numeric features in file order."""
         return tuple(name for name, feature in self.features.items() if feature.type == "numeric")
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether an event may hold what must not be copied: some feature is `pii`."""
+        return any(feature.pii for feature in self.features.values())
 
     @property
     def attributes(self) -> tuple[str, ...]:

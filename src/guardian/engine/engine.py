@@ -199,7 +199,7 @@ class Engine:
         models = {name: timeline.latest.model for name, timeline in self.state.timelines.items()}
         said = next(decode([event], offset, models))
         what = "its sum would leave 62 bits; declare a larger unit"
-        return bury(event, offset, Problem(Reason.VALUE_OUT_OF_RANGE, "$.data", what, said.model))
+        return bury(event, offset, Problem(Reason.VALUE_OUT_OF_RANGE, "$.data", what, said.model), models.get(said.model))
 
     def _without_buried(self, events: list[bytes], first: int) -> list[bytes]:
         if not self._buried:

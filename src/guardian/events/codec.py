@@ -66,7 +66,7 @@ def decode(
                 make = prediction_rows if shape.kind == PREDICTION_TYPE else label_rows
                 yield make(shape, kept, good + (first_offset + start), times)
         for row, problem in sorted(problems.items(), key=lambda item: item[0]):
-            yield bury(chunk[row], first_offset + start + row, problem)
+            yield bury(chunk[row], first_offset + start + row, problem, models.get(problem.model))
 
 
 def _structs(chunk: Sequence[bytes], shapes: Shapes, problems: dict[int, Problem]) -> tuple[NDArray[np.int64], list[Any]]:

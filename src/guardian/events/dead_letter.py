@@ -1,4 +1,8 @@
-"""An event that could not be counted, kept with its reason: nothing is dropped silently, and nothing is kept unbounded."""
+"""An event that could not be counted, kept with its reason: nothing is dropped silently, and nothing is kept unbounded.
+
+Of an event that may hold personal values nothing is kept but its digest and size: one of a model with a `pii` feature, or one
+that names no model known, of which nobody can say.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from guardian.canonical import digest
 
 if TYPE_CHECKING:
+    from guardian.catalog.model_file import ModelFile
     from guardian.events.reasons import Reason
 
 SAMPLE_BYTES_MAX: Final = 2_048  # Enough to see what a producer did wrong; the digest names the whole.
@@ -25,7 +30,7 @@ class DeadLetter:
         model: The model named, or empty.
         size: Bytes of the whole event.
         sha256: Digest of the whole event.
-        sample: Its first bytes, bounded.
+        sample: Its first bytes, bounded; empty where they may be personal.
     """
 
     offset: int
@@ -48,13 +53,15 @@ class Problem:
     model: str = ""
 
 
-def bury(event: bytes, offset: int, problem: Problem) -> DeadLetter:
-    """Return the dead letter of `event`.
+def bury(event: bytes, offset: int, problem: Problem, model: ModelFile | None) -> DeadLetter:
+    """Return the dead letter of `event`, which is of `model`; None where it names no model known.
 
     >>> from guardian.events.reasons import Reason
-    >>> bury(b"{", 7, Problem(Reason.NOT_JSON, "$", "Input data was truncated.")).reason
-    'not-json'
+    >>> letter = bury(b"{", 7, Problem(Reason.NOT_JSON, "$", "Input data was truncated."), None)
+    >>> letter.reason, letter.size, letter.sample
+    ('not-json', 1, b'')
     """
+    kept = 0 if model is None or model.spec.is_personal else SAMPLE_BYTES_MAX
     return DeadLetter(
         offset=offset,
         reason=problem.reason.value,
@@ -63,5 +70,5 @@ def bury(event: bytes, offset: int, problem: Problem) -> DeadLetter:
         model=problem.model,
         size=len(event),
         sha256=digest(event),
-        sample=bytes(event[:SAMPLE_BYTES_MAX]),
+        sample=bytes(event[:kept]),
     )

@@ -94,7 +94,8 @@ def code_batch(
         if coder.empty:
             continue
         batches[name] = coder.batch()
-        letters += [bury(events[o - first_offset], o, problem) for o, problem in coder.problems]
+        model = coder.timeline.latest.model
+        letters += [bury(events[o - first_offset], o, problem, model) for o, problem in coder.problems]
     return batches, sorted(letters, key=lambda letter: letter.offset)
 
 

@@ -42,6 +42,14 @@ def test_every_connection_is_set_up(database, kind, pragma, value):
         assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
 
 
+def test_a_new_database_is_its_owners_alone(tmp_path):
+    database = Database.at(tmp_path / "new.db")
+    schema.upgrade(database)
+    found = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    database.close()
+    assert found == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}
+
+
 def test_a_write_holds_the_lock_from_its_first_statement(database):
     with database.writing():
         other = sqlite3.connect(database.engine.url.database, timeout=0, isolation_level=None)

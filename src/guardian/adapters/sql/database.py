@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+OWNER_ONLY: Final = 0o600  # Events hold what models were asked about people. SQLite gives its -wal and -shm files the same mode.
 APPEND_ONLY_MARK = "is append-only"  # The words of the triggers that refuse to rewrite history.
 
 
@@ -27,7 +29,9 @@ class Database:
 
     @classmethod
     def at(cls, path: Path) -> Database:
-        """Return the SQLite database in a file, which need not exist yet."""
+        """Return the SQLite database in a file, which need not exist yet; it is then made readable by its owner alone."""
+        with suppress(OSError):  # It is there, or cannot be made: SQLite says so at the first use.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY))
         return cls(f"sqlite:///{path}")
 
     @contextmanager
