@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from guardian.errors import Mistake
     from guardian.files.document import Document, Path
 
-CASES: Final = ".cases.yaml"  # Tests of policies lie beside them and are read by the tester.
+SUFFIXES: Final = (".yaml", ".yml")  # Of the files that people write.
+CASES: Final = tuple(f".cases{suffix}" for suffix in SUFFIXES)  # Tests of policies lie beside them and are read by the tester.
 KINDS: Final = ("Model", "Policy")
 
 F = TypeVar("F", ModelFile, PolicyFile)

@@ -1,6 +1,6 @@
 """Reading what people put into a home directory, and copying out what the package ships.
 
-Bounded: a policies directory of FILES_MAX files of FILE_BYTES_MAX bytes; more is refused with the place, never cut.
+Bounded: a policies directory of FILES_MAX files, each of what the YAML reader allows; more is refused with the place, never cut.
 """
 
 from __future__ import annotations
@@ -12,31 +12,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from guardian.errors import UnreachableError, UsageError
+from guardian.files.strict_yaml import BYTES_MAX
+from guardian.policies.load import CASES, SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FILES_MAX: Final = 1_000
-FILE_BYTES_MAX: Final = 256 << 10  # As the YAML reader allows.
 _CHECKOUT: Final = Path(__file__).parents[4]  # Where policies/ lies when guardian runs from a checkout.
 
 
 def read_policies(directory: Path) -> dict[str, bytes]:
-    """Return every YAML file of a policies directory, by the name to show. Raises UnreachableError."""
-    if not directory.is_dir():
-        raise UnreachableError(f"{directory} is no directory", hint="run guardian init, or name the home with --home")
-    paths = sorted(p for p in directory.rglob("*") if p.suffix in {".yaml", ".yml"} and p.is_file())
-    if len(paths) > FILES_MAX:
-        raise UnreachableError(f"{directory} holds more than {FILES_MAX} files", hint="split it over several homes")
-    return {str(path): _read(path) for path in paths}
+    """Return the model and policy files of a directory, by the name to show. Raises UnreachableError."""
+    return {str(path): read_file(path) for path in _yaml_files(directory) if not path.name.endswith(CASES)}
 
 
-def _read(path: Path) -> bytes:
+def case_files(directory: Path) -> list[Path]:
+    """Return the cases files of a directory, by name. Raises UnreachableError."""
+    return [path for path in _yaml_files(directory) if path.name.endswith(CASES)]
+
+
+def read_file(path: Path) -> bytes:
+    """Return a YAML file's bytes; of one that is too large only as much as it takes to say so. Raises UnreachableError."""
     try:
         with path.open("rb") as file:
-            return file.read(FILE_BYTES_MAX + 1)  # One byte more, so that the reader says that it is too large.
+            return file.read(BYTES_MAX + 1)
     except OSError as error:
         raise UnreachableError(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from error
+
+
+def _yaml_files(directory: Path) -> list[Path]:
+    """Return the YAML files that lie in a directory itself: a directory inside it is somebody's archive."""
+    if not directory.is_dir():
+        raise UnreachableError(f"{directory} is no directory", hint="run guardian init, or name the home with --home")
+    try:
+        paths = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    except OSError as error:
+        raise UnreachableError(f"{directory} cannot be read: {error.strerror}", hint="check its permissions") from error
+    if len(paths) > FILES_MAX:
+        raise UnreachableError(f"{directory} holds more than {FILES_MAX} files", hint="split it over several homes")
+    return paths
 
 
 def table_path(root: Path, uri: str) -> Path:

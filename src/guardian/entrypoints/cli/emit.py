@@ -71,12 +71,11 @@ def _outgoing(model: str | None, tables: tuple[Path | None, Path | None], events
 
 
 def _model_file(name: str) -> ModelFile:
-    from guardian.entrypoints.cli.policy_check import gather
+    from guardian.bootstrap import read_files
     from guardian.errors import NotFoundError
     from guardian.files.document import choice_hint
-    from guardian.policies.load import load_set
 
-    models = load_set(gather([session().home.policies])).models
+    models = read_files(session().home).models
     if name not in models:
         hint = choice_hint(name, sorted(models), none="put a model file into policies/")
         raise NotFoundError(f"there is no model {name} in {session().home.policies}", hint=hint)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 FINDINGS: Final = 1
 WARNED: Final = 3  # Only with --fail-on warn: there are warnings and no errors.
-SUFFIXES: Final = (".yaml", ".yml")
 
 
 class Style(StrEnum):
@@ -52,7 +51,7 @@ def check(
     from guardian.policies.lint import advise, lateness
     from guardian.policies.load import load_set
 
-    files = gather(paths or [session().home.policies])
+    files = _gather(paths or [session().home.policies])
     checked: PolicySet | None = None
     mistakes: Sequence[Mistake]
     rows: Sequence[Lateness] = ()
@@ -72,38 +71,26 @@ def check(
         raise typer.Exit(WARNED)
 
 
-def gather(paths: Sequence[Path]) -> dict[str, bytes]:
-    """Return the bytes of the files named, and of the YAML files in the directories named, by name.
+def _gather(paths: Sequence[Path]) -> dict[str, bytes]:
+    """Return the bytes of the files named, and of the model and policy files in the directories named, by name.
 
-    Of a file that is too large only as much is read as it takes to say so. Raises NotFoundError where there is no such path, or
-    no file to check; UnreachableError where one cannot be read.
+    Raises NotFoundError where there is no such path, or no file to check; UnreachableError where one cannot be read.
     """
-    from guardian.errors import NotFoundError, UnreachableError
-    from guardian.files.strict_yaml import BYTES_MAX
+    from guardian.adapters.home.files import read_file, read_policies
+    from guardian.errors import NotFoundError
 
     found: dict[str, bytes] = {}
-    for path in (each for given in paths for each in _files_of(given)):
-        try:
-            with path.open("rb") as file:
-                found[str(path)] = file.read(BYTES_MAX + 1)
-        except OSError as error:
-            raise UnreachableError(f"{path} cannot be read: {error.strerror}", hint="mend its permissions") from error
+    for path in paths:
+        if path.is_dir():
+            found |= read_policies(path)
+        elif path.is_file():
+            found[str(path)] = read_file(path)
+        else:
+            raise NotFoundError(f"there is no file {path}", hint="name an existing file or directory, or run `guardian init`")
     if not found:
         named = ", ".join(map(str, paths))
         raise NotFoundError(f"there is no .yaml file in {named}", hint="name other files, or run `guardian init`")
     return found
-
-
-def _files_of(path: Path) -> list[Path]:
-    from guardian.errors import NotFoundError
-    from guardian.policies.load import CASES
-
-    if path.is_dir():
-        inside = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES and each.is_file())
-        return [each for each in inside if not each.name.endswith(CASES)]
-    if path.is_file():
-        return [path]
-    raise NotFoundError(f"there is no file {path}", hint="name an existing file or directory, or run `guardian init`")
 
 
 def _place(mistake: Mistake) -> tuple[str, int, int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from guardian.errors import Mistake
     from guardian.pipeline.case_file import Cases
     from guardian.pipeline.cases import CasesResult
-    from guardian.policies.load import PolicySet
-
-CASES: Final = ".cases.yaml"
-_YAML: Final = frozenset({".yaml", ".yml"})
 
 app = typer.Typer(add_completion=False)
 
@@ -61,24 +57,29 @@ def _pattern(run: str | None) -> re.Pattern[str]:
 
 
 def _case_files(paths: list[Path]) -> list[Path]:
+    from guardian.adapters.home.files import case_files
+    from guardian.policies.load import CASES
+
     found: list[Path] = []
     for path in paths:
         if not path.exists():
             raise NotFoundError(f"there is no {path}", hint="name a directory of policies or a *.cases.yaml")
         if path.is_dir():
-            found += sorted(path.glob(f"*{CASES}"))
+            found += case_files(path)
         elif path.name.endswith(CASES):
             found.append(path)
         else:
-            raise UsageError(f"{path} is no case file", hint=f"case files are called *{CASES}")
+            raise UsageError(f"{path} is no case file", hint=f"case files are called *{CASES[0]}")
     return list(dict.fromkeys(found))
 
 
 def _results(files: list[Path], pattern: re.Pattern[str]) -> list[CasesResult]:
     """Run everything; every mistake of every file is told at once."""
+    from guardian.adapters.home.files import read_policies
     from guardian.pipeline.cases import policy_of, run_cases
+    from guardian.policies.load import load_set
 
-    sets = {directory: _load_set(directory) for directory in dict.fromkeys(file.parent for file in files)}
+    sets = {directory: load_set(read_policies(directory)) for directory in dict.fromkeys(file.parent for file in files)}
     results: list[CasesResult] = []
     mistakes: list[Mistake] = []
     for file in files:
@@ -94,18 +95,12 @@ def _results(files: list[Path], pattern: re.Pattern[str]) -> list[CasesResult]:
     return results
 
 
-def _load_set(directory: Path) -> PolicySet:
-    from guardian.policies.load import load_set
-
-    files = [f for f in sorted(directory.iterdir()) if f.suffix in _YAML and not f.name.endswith(CASES)]
-    return load_set({str(file): _read(file) for file in files})
-
-
 def _load_cases(file: Path) -> Cases:
+    from guardian.adapters.home.files import read_file
     from guardian.files.strict_yaml import read
     from guardian.pipeline.case_file import load_cases
 
-    reading = read(_read(file), str(file))
+    reading = read(read_file(file), str(file))
     if reading.mistakes or len(reading.documents) != 1:
         raise InvalidFileError(
             reading.mistakes or [reading.documents[1].mistake("file.inconsistent", (), "a second document", "keep one")]
@@ -114,13 +109,6 @@ def _load_cases(file: Path) -> Cases:
     if isinstance(found, tuple):
         raise InvalidFileError(found)
     return found
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UnreachableError(f"{file} cannot be read: {error.strerror}", hint="check the path and its permissions") from error
 
 
 def _row(result: CasesResult) -> dict[str, Any]:
