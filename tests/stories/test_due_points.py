@@ -75,6 +75,16 @@ def test_a_window_is_judged_again_as_often_as_its_rule_says_until_it_is_final(re
     assert verdicts == ["satisfied", *["violated"] * (len(due) - 1)]
 
 
+def test_a_restart_after_every_step_forgets_no_window_and_not_that_its_labels_were_there():
+    world = World().activate(files(policies=(policy("outcome", ACCURACY, defaults={"window": "1h", "every": "1h"}),)))
+    world.tell(corrected())
+    while world.engine.step(3):
+        world.start()
+    world.engine.end()
+    (due,) = due_points(world.outcome(), "Accuracy", "warn").values()
+    assert due == [f"2024-03-01T{at}:00.000Z" for at in ("02:30", "05:30")]
+
+
 def test_a_window_that_comes_to_exist_when_it_is_due_for_the_last_time_is_judged_once():
     case = Case(1000.0, "car", "f", 0.9, "yes", "yes")
     clock = START + 4 * HOUR_MS + 10 * MINUTE_MS  # The pane of hour 0 departs at 04:30.

@@ -140,6 +140,10 @@ class Engine:
         """Move live clocks of silent models on to the wall time minus lateness."""
         return self._landed(lambda: self._tick("idle-tick", {n: self._idle_of(n) for n in self._watched}))
 
+    def record(self, record: Record) -> None:
+        """Append an audit record that is about no event."""
+        self._landed(lambda: Effects(records=[record]))
+
     def _landed(self, work: Callable[[], Effects]) -> Effects:
         """Do one unit of work and land it; a fate of the error decides what happens when it does not land."""
         tries = 0
@@ -196,7 +200,7 @@ class Engine:
 
     def _overflown(self, event: bytes, offset: int) -> DeadLetter:
         """Bury an event that is good by itself, under the name of its model."""
-        models = {name: timeline.latest.model for name, timeline in self.state.timelines.items()}
+        models = {name: timeline.reading for name, timeline in self.state.timelines.items()}
         said = next(decode([event], offset, models))
         what = "its sum would leave 62 bits; declare a larger unit"
         return bury(event, offset, Problem(Reason.VALUE_OUT_OF_RANGE, "$.data", what, said.model), models.get(said.model))
@@ -245,10 +249,14 @@ class Engine:
             model, timeline = self.state.models[name], self.state.timelines[name]
             if clock is None or model.clock is None or clock <= model.clock:
                 continue
+            instants = timeline.latest.spans.instants(model.clock, clock)
             if kind == "idle-tick":
+                if not instants:
+                    continue  # Nothing depends on where between two instants a clock stands: no record is made of it.
+                clock = instants[-1]
                 for seen in model.versions.values():
                     seen.ticked = clock if not seen.retired else seen.ticked
-            for instant in timeline.latest.spans.instants(model.clock, clock):
+            for instant in instants:
                 effects.extend(self.judges[name].judge(model, timeline, self.memories[name], instant))
             model.advance(clock)
             body = {"model": name, "clock": clock}

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 from guardian.canonical import short_id
 from guardian.effects import Effects, Record
 from guardian.engine.fates import Fate, StoreBusyError, fate_of
-from guardian.engine.land import land
 from guardian.engine.lease import JobRuns, Leases
 from guardian.engine.ports import Store
 from guardian.errors import GuardianError, UnreachableError
@@ -103,8 +102,11 @@ class Service:
         """Ask the loop to end after the step under way; safe from signal handlers and other threads."""
         self._stop.set()
 
-    def run(self, *, until_idle: bool, finalise: bool) -> None:
-        """Run. Raises UnreachableError when another process holds the lease, and what stops the engine."""
+    def run(self, *, until_idle: bool, finalise: bool, more: Callable[[], bool] = lambda: False) -> None:
+        """Run; with `until_idle` until the log is drained and `more` says that nobody is still sending.
+
+        Raises UnreachableError when another process holds the lease, and what stops the engine.
+        """
         self._lease = self._take_lease()
         if self._lease is None:
             raise UnreachableError("another guardian process runs this home", hint="stop it first")
@@ -114,7 +116,7 @@ class Service:
         self._timer.start()
         try:
             self._activate(first=True)
-            self._loop(until_idle=until_idle)
+            self._loop(more if until_idle else lambda: True)
             if self._lost:
                 raise UnreachableError("the lease was lost to another process", hint="run one guardian process a home")
             if finalise and not self._stop.is_set():
@@ -144,14 +146,15 @@ class Service:
             (CHECKPOINT, self._pace.checkpoint_every_ms),
         ]
 
-    def _loop(self, *, until_idle: bool) -> None:
+    def _loop(self, more: Callable[[], bool]) -> None:
         while not self._stop.is_set():
             self._timed_work()
+            ends = not more()  # Asked before the log is read: what is sent until now is in it.
             step = self._engine.step(self._pace.batch_events)
             if step is not None:
                 self._world.say(f"counted {step.events:,} events, up to offset {step.next_offset:,}")
                 self._tell(step.effects)
-            elif until_idle:
+            elif ends:
                 return
             else:
                 self._stop.wait(self._pace.poll_ms / 1_000)
@@ -165,7 +168,7 @@ class Service:
         if TICK in names:
             self._once(TICK, self._pace.tick_every_ms, lambda: self._tell(self._engine.idle()))
         if CHECKPOINT in names:
-            self._once(CHECKPOINT, self._pace.checkpoint_every_ms, lambda: self._world.say(self._world.checkpoint()))
+            self._once(CHECKPOINT, self._pace.checkpoint_every_ms, self._checkpoint)
 
     def _renew(self) -> None:
         """Hold on to the lease, or take it anew where it ran out and nobody else has it; runs in the timer's thread."""
@@ -193,6 +196,13 @@ class Service:
         finally:
             self._world.store.finish_run(job, scheduled_for, self._world.now(), outcome)
 
+    def _checkpoint(self) -> None:
+        """Sign the audit log. That it cannot be signed is told and is no reason to stop counting and alerting."""
+        try:
+            self._world.say(self._world.checkpoint())
+        except GuardianError as error:
+            self._world.say(f"no checkpoint: {error}")
+
     def _activate(self, *, first: bool) -> None:
         """Make the files hold. A bad set is refused and recorded once, and the last good one goes on; without one, raise."""
         try:
@@ -209,17 +219,15 @@ class Service:
             return
         self._refused = ""
         for record in effects.records:
-            self._world.say(f"{record.kind}: {record.model}")
+            if record.stream == "control":
+                self._world.say(f"{record.kind}: {record.model}")
         self._tell(effects)
 
     def _refuse(self, error: GuardianError) -> None:
         self._world.say(f"files refused, the last good ones go on: {error}")
         now = self._world.now()
         body = {"code": error.code, "what": str(error)[:4_096]}
-        record = Record("control", "activation-refused", short_id("refused", str(error), str(now)), "", body)
-        self._engine.claim = land(
-            self._world.store, self._engine.claim, self._engine.claim.next_offset, Effects(records=[record]), now
-        )
+        self._engine.record(Record("control", "activation-refused", short_id("refused", str(error), str(now)), "", body))
 
     def _tell(self, effects: Effects) -> None:
         verdicts = Counter(entry.verdict for entry in effects.verdicts)

@@ -6,8 +6,10 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Reasons of dead letters. `not-a-class` and `too-many-versions` are found by coding, `value-out-of-range` by both, the rest
-    by decoding.
+    """Reasons of dead letters.
+
+    `not-a-class`, `too-many-versions` and `labels-not-declared` are found by coding, `value-out-of-range` by both, the rest by
+    decoding.
     """
 
     NOT_JSON = "not-json"
@@ -28,3 +30,4 @@ class Reason(StrEnum):
     NOT_A_CLASS = "not-a-class"
     VALUE_OUT_OF_RANGE = "value-out-of-range"
     TOO_MANY_VERSIONS = "too-many-versions"
+    LABELS_NOT_DECLARED = "labels-not-declared"

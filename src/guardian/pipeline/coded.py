@@ -81,7 +81,7 @@ def code_batch(
     """
     letters: list[DeadLetter] = []
     coders = {name: _ModelCoder(timeline, known.get(name, ())) for name, timeline in timelines.items()}
-    for item in decode(events, first_offset, {name: t.latest.model for name, t in timelines.items()}):
+    for item in decode(events, first_offset, {name: t.reading for name, t in timelines.items()}):
         match item:
             case PredictionRows():
                 coders[item.model].take_predictions(item)
@@ -199,10 +199,14 @@ class _ModelCoder:
     def _labels(self) -> Labels:
         rows = self.label_rows
         if not rows:
-            nothing = np.zeros(0, np.int64)
-            return Labels(nothing, nothing.astype(np.uint64), nothing, nothing, nothing)
+            return _no_labels()
         raw = [label for chunk in rows for label in chunk.labels]
         offsets = np.concatenate([chunk.offsets for chunk in rows])
+        if self.timeline.latest.model.spec.labels is None:
+            name = self.timeline.latest.model.name
+            problem = Problem(Reason.LABELS_NOT_DECLARED, "$.data.label", "the model file declares no spec.labels", name)
+            self.problems += [(int(offset), problem) for offset in offsets]
+            return _no_labels()
         values, refused = self._label_values(raw)
         hashes = (np.concatenate([chunk.event_ids for chunk in rows]) >> np.uint64(HASH_SHIFT)).astype(np.int64)
         labels = Labels(
@@ -234,6 +238,11 @@ class _ModelCoder:
             allowed = ", ".join(parameters.classes[:20])
             problem = Problem(Reason.NOT_A_CLASS, place, f"must be one of the reference's classes: {allowed}", name)
         self.problems += [(int(offset), problem) for offset in offsets]
+
+
+def _no_labels() -> Labels:
+    nothing = np.zeros(0, np.int64)
+    return Labels(nothing, nothing.astype(np.uint64), nothing, nothing, nothing)
 
 
 def _some(rows: PredictionRows, which: NDArray[np.int64]) -> PredictionRows:

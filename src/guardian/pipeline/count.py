@@ -81,7 +81,7 @@ def _piece(
 ) -> None:
     """Fold events between which nothing departs; the last of them moves the clock to `clock`."""
     mine, theirs = which
-    bounds, oldest = timeline.latest.spans.bounds(clock), timeline.oldest_pane(clock)
+    bounds, oldest = state.bounds(timeline.latest.spans, clock), timeline.oldest_pane(clock)
     predictions = _on_time(state, mine, batch.predictions.panes, bounds.live_from, oldest)
     labels = _on_time(state, theirs, batch.labels.times // bounds.pane_ms, bounds.live_from, oldest)
     names = tuple(dict.fromkeys((*batch.versions, *state.versions)))

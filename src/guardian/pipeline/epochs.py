@@ -96,6 +96,18 @@ class Timeline:
         return self.epochs[-1]
 
     @cached_property
+    def reading(self) -> ModelFile:
+        """The newest model file, and every feature and protected attribute of the older ones: what events are decoded by.
+
+        Panes before a change are still counted by the columns that hold there.
+        """
+        files = [epoch.model.spec for epoch in self.epochs]
+        features = {name: feature for spec in files for name, feature in spec.features.items()}
+        protected = tuple(dict.fromkeys(name for spec in reversed(files) for name in spec.protected))
+        spec = self.latest.model.spec.model_copy(update={"features": features, "protected": protected})
+        return self.latest.model.model_copy(update={"spec": spec})
+
+    @cached_property
     def _widest_window_ms(self) -> int:
         rules = ((p, r) for e in self.epochs for p in e.policies.values() for r in p.spec.rules)
         return max((policy.window_of(rule) for policy, rule in rules), default=0)
@@ -116,11 +128,17 @@ class Timeline:
     def with_epoch(self, epoch: Epoch) -> Timeline:
         """Return the timeline with one more epoch. Raises ForbiddenChangeError where counts would not fit together."""
         old, new = self.latest.model.spec, epoch.model.spec
-        for name in ("pane", "task", "positive_label"):
+        for name in ("pane", "task", "positive_label", "unit"):
             if getattr(old, name) != getattr(new, name):
                 raise ForbiddenChangeError(
                     f"{epoch.model.name}: {name} cannot change under one model name", hint="give the changed model a new name"
                 )
+        both = old.features.keys() & new.features.keys()
+        if changed := sorted(name for name in both if old.features[name].type != new.features[name].type):
+            raise ForbiddenChangeError(
+                f"{epoch.model.name}: the type of feature {changed[0]} cannot change under one model name",
+                hint="give the changed feature, or the changed model, a new name",
+            )
         if old.task == "binary_classification" and self.latest.parameters.classes != epoch.parameters.classes:
             raise ForbiddenChangeError(
                 f"{epoch.model.name}: its classes cannot change under one model name", hint="give the changed model a new name"

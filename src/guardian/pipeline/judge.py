@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from guardian.canonical import digest, short_id
 from guardian.decisions.alerts import Kind, Track, close_stale, refold, signal_of, unknown_signal
@@ -24,7 +24,7 @@ from guardian.panes.windows import Evidence, Window, evidence_of, window_of
 from guardian.pipeline.consequences import consequences
 from guardian.pipeline.measure import measure
 from guardian.pipeline.memory import Pending
-from guardian.pipeline.schedule import Due, applies, due_windows
+from guardian.pipeline.schedule import Due, alert_keys, due_windows
 from guardian.policies.load import subjects_of
 from guardian.units import format_time
 
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from guardian.policies.model import PolicyFile, Rule
 
     GroupTable = Callable[[Parameters, str, NDArray[np.int64], NDArray[np.int64]], list[dict[str, Any]]]
+
+
+BROKEN_INPUT: Final = frozenset({"quality.missing_share", "quality.out_of_range_share", "quality.new_category_share"})
 
 
 @dataclass
@@ -272,7 +275,7 @@ class _Sitting:
             and other.severity == "error"
             and other.version == key.version
             and (found := self._rule_of(other)) is not None
-            and REGISTRY[found[1].metric].family == "quality"
+            and found[1].metric in BROKEN_INPUT
             for other, track in self.memory.tracks.items()
         )
         return RetrainContext(
@@ -330,15 +333,9 @@ class _Sitting:
         ]  # fmt: skip
 
     def close_removed(self, version: str) -> None:
-        """Close, as stale, alerts of rules that no longer hold at this instant."""
-        epoch = self.timeline.at(self.due_at)
-        held = {
-            (name, rule.alert)
-            for name, policy in epoch.policies.items()
-            if applies(policy, epoch, version) and policy.spec.mode == "enforce"
-            for rule in policy.spec.rules
-        }
-        self.close([k for k in self.memory.tracks if k.version == version and (k.policy, k.rule) not in held])
+        """Close, as stale, alerts that no rule judges any longer at this instant: rule, rung or subject is gone."""
+        held = set(alert_keys(self.judge.model, version, self.timeline.at(self.due_at)))
+        self.close([key for key in self.memory.tracks if key.version == version and key not in held])
 
     def retire(self, version: str) -> None:
         """Close, as stale, alerts of a version whose predictions have stopped.

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from guardian.decisions.episodes import AlertKey
 from guardian.decisions.verdict import least_coverage
 from guardian.metrics.registry import REGISTRY
 from guardian.panes.clock import first_pane, last_pane_end
+from guardian.policies.load import subjects_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +46,19 @@ def applies(policy: PolicyFile, epoch: Epoch, version: str) -> bool:
             return True
         case listed:
             return version in listed
+
+
+def alert_keys(model: str, version: str, epoch: Epoch) -> Iterator[AlertKey]:
+    """Yield every alert that an epoch's policies can make of a version."""
+    for name, policy in epoch.policies.items():
+        if policy.spec.mode == "observe" or not applies(policy, epoch, version):
+            continue
+        for rule in policy.spec.rules:
+            for subject in subjects_of(rule, epoch.model, epoch.parameters.classes):
+                for severity, _ in rule.rungs:
+                    yield AlertKey(model, version, name, rule.alert, severity, subject)
+                if rule.on_unknown is not None:
+                    yield AlertKey(model, version, name, rule.alert, rule.on_unknown.alert, subject, "unknown")
 
 
 def due_windows(
@@ -97,7 +112,8 @@ def _revised(
 def _new(timeline: Timeline, names: tuple[str, str, str], seen: Seen, memory: RuleMemory, until: int) -> Iterator[Due]:
     pane = timeline.latest.spans.pane_ms
     first = first_pane(seen.first, pane)
-    until = min(until, max(last_pane_end(seen.last, pane), seen.ticked // pane * pane))
+    silence_ends = last_pane_end(seen.last + timeline.latest.model.spec.retire_after, pane)  # Then the version is retired.
+    until = min(until, max(last_pane_end(seen.last, pane), min(seen.ticked // pane * pane, silence_ends)))
     frontier = first if memory.frontier is None else memory.frontier
     older = memory.first is not None and first < memory.first
     if until <= frontier and not older:

@@ -7,8 +7,8 @@ what it touched; `writes` says what to store. A process whose step did not land 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from guardian.catalog.parameters import Parameters
-    from guardian.panes.rows import Fate
+    from guardian.panes.clock import Spans
+    from guardian.panes.rows import Bounds, Fate
     from guardian.pipeline.epochs import Timeline
 
 VERSIONS_MAX: Final = 256  # Versions of one model; predictions of further ones are dead letters `too-many-versions`.
+NEVER: Final = -(1 << 60)  # Before every pane.
 CLOCK: Final = "clock"  # Name of the state blob with clock and versions.
 NO_PANE: Final = 0  # Where events are told that have no pane, one whose time is not to be trusted, or one that is forgotten.
 
@@ -55,6 +57,7 @@ class ModelState:
     clock: int | None = None
     versions: dict[str, Seen] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
+    departed: tuple[int, int] = (NEVER, NEVER)
     ledger: Ledger = field(default_factory=Ledger)
     panes: dict[tuple[str, int], Pane] = field(default_factory=dict)
     fates: dict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
@@ -69,6 +72,13 @@ class ModelState:
         seen.retired = seen.retired and last <= seen.last
         seen.first, seen.last = min(seen.first, first), max(seen.last, last)
         self.touched_clock = True
+
+    def bounds(self, spans: Spans, clock: int) -> Bounds:
+        """Return which panes are live and known at `clock`; a pane whose rows have gone never comes back, whatever files say."""
+        found = spans.bounds(clock)
+        live, known = max(found.live_from, self.departed[0]), max(found.known_from, self.departed[1])
+        self.departed = live, known
+        return replace(found, live_from=live, known_from=known)
 
     def name(self, versions: Iterable[str]) -> None:
         """Take note of versions that events named, whatever became of the events: these are what VERSIONS_MAX bounds."""
@@ -128,7 +138,13 @@ class ModelState:
 
     def _clock_blob(self) -> bytes:
         versions = {v: [seen.first, seen.last, seen.retired, seen.ticked] for v, seen in self.versions.items()}
-        body = {"clock": self.clock, "next_run": self.ledger.next_run, "versions": versions, "named": sorted(self.named)}
+        body: dict[str, Any] = {
+            "clock": self.clock,
+            "next_run": self.ledger.next_run,
+            "versions": versions,
+            "named": sorted(self.named),
+        }
+        body["departed"] = self.departed
         return msgspec.json.encode(body)
 
     @classmethod
@@ -149,6 +165,7 @@ class ModelState:
             state.clock, next_run = body["clock"], body["next_run"]
             state.versions = {v: Seen(*values) for v, values in body["versions"].items()}
             state.named = set(body["named"])
+            state.departed = (body["departed"][0], body["departed"][1])
         for write in panes:
             key = (write.version, write.start // pane_ms)
             if key not in state.panes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -12,7 +14,7 @@ import typer
 
 from guardian.entrypoints.cli.output import say
 from guardian.entrypoints.cli.session import begin
-from guardian.errors import UsageError
+from guardian.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from guardian.adapters.sql.reader import Reader
@@ -23,7 +25,6 @@ TITLES: Final = {
     "employment-ma": "employment-ma: is a person employed? US Census, Massachusetts; the quiet stream",
     "car-loan": "car-loan: will a loan be repaid? Synthetic loans with a planted shift on 2019-03-31; the loud stream",
 }
-EVENTS_A_ROW: Final = 5_000
 NOTE: Final = (
     "Rows, scores and labels come from the data files of nannyml 0.13.1 (Apache-2.0); event and label times were made with "
     "a fixed seed (guardian/demo_data/README.md)."
@@ -43,9 +44,10 @@ def demo(
     make_home(home)
     copy_files(sorted(packed_policies().glob("*.yaml")), home.policies)
     copy_files(sorted(packed_data().glob("*")), home.data)
-    for model, stem in MODELS.items():
-        _emit(home, model, stem)
-    open_service(home, lambda line: say(f"  {line}")).run(until_idle=True, finalise=True)
+    sender = _Sender(home)
+    sender.start()
+    open_service(home, lambda line: say(f"  {line}")).run(until_idle=True, finalise=True, more=sender.is_alive)
+    sender.check()
     records = _verify(home)
     reader = open_reader(home)
     for model, title in TITLES.items():
@@ -78,12 +80,28 @@ def _clear(home: Home, *, force: bool) -> None:
     shutil.rmtree(home.root)
 
 
-def _emit(home: Home, model: str, stem: str) -> None:
-    from guardian.entrypoints.cli.emit import emit
+class _Sender(threading.Thread):
+    """Sends both models' events by `guardian emit`, in a process of its own, while the engine counts them."""
 
-    say(f"sending {model}'s events")
-    tables = (home.data / f"{stem}_predictions.parquet", home.data / f"{stem}_labels.parquet")
-    emit(model=model, predictions=tables[0], labels=tables[1], events=None, as_of=None, batch=EVENTS_A_ROW)
+    def __init__(self, home: Home) -> None:
+        super().__init__(daemon=True)
+        self._home = home
+        self._failed = ""
+
+    def run(self) -> None:
+        """Send one model after the other."""
+        for model, stem in MODELS.items():
+            say(f"  sending {model}'s events")
+            tables = [f"--{kind}={self._home.data / f'{stem}_{kind}.parquet'}" for kind in ("predictions", "labels")]
+            command = [sys.executable, "-m", "guardian", "--home", str(self._home.root), "emit", "--model", model, *tables]
+            if subprocess.run(command, check=False).returncode:  # noqa: S603 - our own command and paths
+                self._failed = model
+                return
+
+    def check(self) -> None:
+        """Raise UnreachableError where something was not sent."""
+        if self._failed:
+            raise UnreachableError(f"{self._failed}'s events were not sent", hint="see the message of guardian emit above")
 
 
 def _verify(home: Home) -> int:
