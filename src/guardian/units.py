@@ -5,7 +5,7 @@ Takes and gives plain integers, floats and strings. Never: reads a clock.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from typing import Final, NewType
 
@@ -22,7 +22,7 @@ DAY_MS: Final = 24 * HOUR_MS
 FIXED_POINT: Final = 1 << 20  # Steps in one declared unit: sums of these merge exactly where floats would not.
 SIGNIFICANT_DIGITS: Final = 9  # Of every value that is judged and recorded, so that a replay gives the same bytes.
 
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DURATION: Final = re.compile(r"(\d+(\.\d+)?(ms|y|w|d|h|m|s))+")
 _STEPS: Final = (("d", DAY_MS), ("h", HOUR_MS), ("m", MINUTE_MS), ("s", SECOND_MS), ("ms", 1))
 
@@ -37,7 +37,7 @@ def parse_duration(text: str) -> int:
     """
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration")
-    exact = durationpy.from_str(text) / datetime.timedelta(milliseconds=1)
+    exact = durationpy.from_str(text) / dt.timedelta(milliseconds=1)
     if exact != int(exact):
         raise ValueError(f"{text!r} is not a whole number of milliseconds")
     return int(exact)
@@ -63,7 +63,7 @@ def format_time(at: int) -> str:
     >>> format_time(0)
     '1970-01-01T00:00:00.000Z'
     """
-    return (_EPOCH + datetime.timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
+    return (_EPOCH + dt.timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
 
 
 def parse_time(text: str) -> EventTimeMs:
@@ -74,10 +74,10 @@ def parse_time(text: str) -> EventTimeMs:
     >>> parse_time("2016-01-01T01:00:00.5+01:00") == parse_time("2016-01-01T00:00:00.500Z")
     True
     """
-    moment = datetime.datetime.fromisoformat(text)
+    moment = dt.datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC")
-    return EventTimeMs((moment - _EPOCH) // datetime.timedelta(milliseconds=1))
+    return EventTimeMs((moment - _EPOCH) // dt.timedelta(milliseconds=1))
 
 
 def round_significant(value: float) -> float:

@@ -89,12 +89,13 @@ class Parameters:
     Attributes:
         task: What the model does.
         columns: Features in the model file's order, then protected attributes that are no features.
-        classes: Classification: the classes' canonical keys, sorted; for multiclass a cell `(new)` follows them. Binary: exactly two,
-            and `positive` is the index of the positive one. Empty for regression.
+        classes: Classification: the classes' canonical keys, sorted; for multiclass a cell `(new)` follows them. Binary: exactly
+            two, and `positive` is the index of the positive one. Empty for regression.
         positive: Index of the positive class (binary), else -1.
         prediction: Regression: the bins of the prediction (a NumericColumn named "prediction"), else None.
         segments: The declared segments, each a tuple of categorical protected columns; () (everyone) is implied and not listed.
-        horizon_panes: How many panes a label may be later than its prediction: the label-delay histogram has one cell a pane and one more.
+        horizon_panes: How many panes a label may be later than its prediction: the label-delay histogram has one cell a pane and
+            one more.
         unit: Regression: the size of one unit of the label; fixed-point sums are in 2^-20 of it.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +20,7 @@ METHOD: Final = "1"  # Raised when any formula changes: the same method gives th
 REGISTRY: Final[dict[str, Metric]] = {m.name: m for m in (*QUALITY, *DRIFT, *PERFORMANCE, *FAIRNESS)}
 
 
-@lru_cache(maxsize=None)
+@cache
 def measure_of(name: str) -> Measure:
     """Return the function that measures `name`; it lives in `guardian.metrics.<name>`. Raises KeyError."""
     function: Measure = import_module(f"guardian.metrics.{REGISTRY[name].name}").measure

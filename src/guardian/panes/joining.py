@@ -141,7 +141,8 @@ def _rows(
 def had_prediction(tail: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which stored labels, given by their tails, found a prediction at some time."""
     told = tail & TOLD
-    return (told != _NONE) & (told != _TOO_LATE)
+    found: NDArray[np.bool_] = (told != _NONE) & (told != _TOO_LATE)
+    return found
 
 
 def _refuse(out: Folded, join: Join, rows: list[_Rows], bounds: Bounds) -> tuple[Join, NDArray[np.bool_]]:

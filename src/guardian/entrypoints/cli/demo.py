@@ -25,6 +25,7 @@ TITLES: Final = {
     "employment-ma": "employment-ma: is a person employed? US Census, Massachusetts; the quiet stream",
     "car-loan": "car-loan: will a loan be repaid? Synthetic loans with a planted shift on 2019-03-31; the loud stream",
 }
+PROGRAM: Final = (sys.executable, "-c", "from guardian.entrypoints.cli import main; raise SystemExit(main())")
 NOTE: Final = (
     "Rows, scores and labels come from the data files of nannyml 0.13.1 (Apache-2.0); event and label times were made with "
     "a fixed seed (guardian/demo_data/README.md)."
@@ -93,7 +94,7 @@ class _Sender(threading.Thread):
         for model, stem in MODELS.items():
             say(f"  sending {model}'s events")
             tables = [f"--{kind}={self._home.data / f'{stem}_{kind}.parquet'}" for kind in ("predictions", "labels")]
-            command = [sys.executable, "-m", "guardian", "--home", str(self._home.root), "emit", "--model", model, *tables]
+            command = [*PROGRAM, "--home", str(self._home.root), "emit", "--model", model, *tables]
             if subprocess.run(command, check=False).returncode:  # noqa: S603 - our own command and paths
                 self._failed = model
                 return
