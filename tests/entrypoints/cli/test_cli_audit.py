@@ -14,6 +14,7 @@ from guardian.config import Home
 from guardian.effects import Record
 from guardian.entrypoints.cli import main
 from guardian.entrypoints.cli.audit import app
+from guardian.entrypoints.cli.session import begin
 from guardian.errors import NotFoundError, UnreachableError, UsageError
 
 NOW = 1_767_225_600_000
@@ -37,7 +38,8 @@ def home(tmp_path):
 
 
 def run(home, *arguments, raises=None):
-    result = CliRunner().invoke(app, list(arguments), obj=home)
+    begin(str(home.root), None)
+    result = CliRunner().invoke(app, list(arguments))
     if raises is not None:
         assert isinstance(result.exception, raises), result.output
     elif result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -80,12 +80,10 @@ def test_warnings_are_fine_unless_asked_for(home, capsys):
     assert run(capsys, "policy", "check", "--fail-on", "warn")[0] == 1
 
 
-@pytest.mark.parametrize(
-    "arguments", [("-o", "json", "policy", "check"), ("policy", "check", "-o", "json"), ("policy", "check", "--format", "json")]
-)
-def test_json_holds_everything(home, capsys, arguments):
+def test_json_holds_everything(home, capsys):
     put(home, "warned", "drift-without-rows")
-    _, out, _ = run(capsys, *arguments)
+    assert run(capsys, "-o", "json", "policy", "check")[0] == 2
+    _, out, _ = run(capsys, "policy", "check", "--format", "json")
     found = json.loads(out)
     (mistake,) = found["mistakes"]
     assert (mistake["code"], mistake["line"], mistake["column"], mistake["path"]) == (

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, ClassVar, Final, NamedTuple
 
 os.environ.setdefault("TYPER_USE_RICH", "0")  # Plain help: rich would double the start-up time.
@@ -18,13 +17,10 @@ os.environ.setdefault("TYPER_USE_RICH", "0")  # Plain help: rich would double th
 import typer
 from typer.core import TyperGroup
 
-from guardian.entrypoints.cli.session import DEBUG, Format, begin
+from guardian.entrypoints.cli.session import DEBUG, Output, begin
 from guardian.errors import GuardianError, InvalidFileError
 
 FINE: Final = 0
-FINDINGS: Final = 1
-USAGE: Final = 2
-UNREACHABLE: Final = 4
 BUG: Final = 70  # EX_SOFTWARE: an error that nobody foresaw.
 INTERRUPTED: Final = 130
 
@@ -40,7 +36,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = {
-    "init": Command("init", "Make a home directory: settings, database, keys, example policies."),
+    "init": Command("init", "Make a home directory: settings, database, signing key; --examples adds policies."),
     "demo": Command("demo", "Make a home directory with real data, run it, and show what was found."),
     "up": Command("up", "Run the embedded engine."),
     "emit": Command("emit", "Send predictions and labels from files."),
@@ -72,18 +68,17 @@ class LazyGroup(TyperGroup):
         self.commands = dict.fromkeys(self.table)  # type: ignore[assignment]  # names only: did-you-mean looks them up
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the commands that this installation has, in the table's order."""
-        return [name for name, command in self.table.items() if find_spec(f"{__name__}.{command.module}")]
+        """Return the names of the commands, in the table's order."""
+        return list(self.table)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import and return a command; None when there is none of that name."""
-        return load(cmd_name, self.table[cmd_name]) if cmd_name in self.list_commands(ctx) else None
+        return load(cmd_name, self.table[cmd_name]) if cmd_name in self.table else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands from the table: nothing is imported."""
-        if names := self.list_commands(ctx):
-            with formatter.section("Commands"):
-                formatter.write_dl([(name, self.table[name].help) for name in names])
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in self.table.items()])
 
 
 class RootGroup(LazyGroup):
@@ -91,13 +86,8 @@ class RootGroup(LazyGroup):
 
     table = COMMANDS
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return all commands; `policy` is a group of its own."""
-        there = set(super().list_commands(ctx)) | {"policy"}
-        return [name for name in self.table if name in there]
-
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import and return a command."""
+        """Import and return a command; `policy` is a group of its own."""
         if cmd_name == "policy":
             return group(cmd_name, PolicyGroup, COMMANDS[cmd_name].help)
         return super().get_command(ctx, cmd_name)
@@ -154,12 +144,11 @@ app = typer.Typer(
 
 @app.callback()
 def _root(
-    ctx: typer.Context,
     home: str = typer.Option(".", "--home", envvar="GUARDIAN_HOME", metavar="DIR", help="The home directory."),
-    output: Format | None = typer.Option(None, "-o", "--output", help="How rows are printed; default table."),
+    output: Output = None,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
 ) -> None:
-    ctx.obj = begin(home, output).home  # What `find_object(Home)` finds.
+    begin(home, output)
 
 
 def main(argv: list[str] | None = None) -> int:

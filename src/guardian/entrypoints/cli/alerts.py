@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from guardian.entrypoints.cli.output import cell, ended_by_reader, reach
-from guardian.entrypoints.cli.session import Format, session
+from guardian.entrypoints.cli.session import Format, Output, session
+from guardian.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,12 +34,14 @@ def _group() -> None:
 def follow(
     from_sequence: int = typer.Option(1, "--from-sequence", min=1, metavar="N", help="The first sequence to print."),
     once: bool = typer.Option(False, "--once", help="Stop after what is there now."),
-    output: Format | None = typer.Option(None, "-o", "--output", help="jsonl: CloudEvents; table: a line for people."),
+    output: Output = None,
 ) -> None:
-    """Print alerts in order, and go on as new ones come; resume with --from-sequence."""
+    """Print alerts in order, and go on as new ones come; resume with --from-sequence. With -o jsonl each line is a CloudEvent."""
     from guardian.bootstrap import open_store
 
     chosen = output or session().output or Format.TABLE
+    if chosen is Format.JSON:
+        raise UsageError("what goes on is no JSON array", hint="use -o jsonl")
     store = open_store(session().home)
     with _until_signalled() as stopped, ended_by_reader():
         while True:
@@ -55,7 +58,7 @@ def follow(
 
 def line_of(row: OutboxRow, output: Format) -> str:
     """Return how one announcement is printed: the CloudEvent itself, or a line for people."""
-    if output is not Format.TABLE:
+    if output is Format.JSONL:
         return row.value.decode()
     import msgspec
 

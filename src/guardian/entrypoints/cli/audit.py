@@ -15,10 +15,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from guardian.config import Home
 from guardian.entrypoints.cli.output import emit, ended_by_reader, say
-from guardian.entrypoints.cli.session import Format, session
-from guardian.errors import NotFoundError, UnreachableError, UsageError
+from guardian.entrypoints.cli.session import Format, Output, instant, session
+from guardian.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,26 +34,24 @@ COLUMNS: Final = ("stream", "seq", "id", "kind", "recorded_at", "model")
 app = typer.Typer(help="Read, verify, export and sign the audit log.", no_args_is_help=True)
 
 
-FormatOption = Annotated[Format | None, typer.Option("--output", "-o", help="How data is printed; default table.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="File to write, which must not be there yet; stdout without.")]
 
 
 @app.command("list")
 def list_records(  # noqa: PLR0913  # one argument an option
-    context: typer.Context,
     stream: Annotated[str | None, typer.Option(help="Only this stream, e.g. decisions/MODEL.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only this kind, e.g. verdicts.")] = None,
     model: Annotated[str | None, typer.Option(help="Only records about this model.")] = None,
-    since: Annotated[str | None, typer.Option(help="Recorded at or after this instant, RFC 3339.")] = None,
-    until: Annotated[str | None, typer.Option(help="Recorded before this instant, RFC 3339.")] = None,
+    since: Annotated[str | None, typer.Option(help="Recorded at or after this instant or day.")] = None,
+    until: Annotated[str | None, typer.Option(help="Recorded before this instant or day.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=LIST_MAX, help="At most so many records.")] = LIST_DEFAULT,
-    output: FormatOption = None,
+    output: Output = None,
 ) -> None:
     """List records by stream and sequence."""
-    start, end = _instant("--since", since), _instant("--until", until)
+    start, end = instant(since, "--since"), instant(until, "--until")
     found = (
         row
-        for row in _log(context).rows(stream)
+        for row in _log().rows(stream)
         if (kind is None or row.kind == kind) and (model is None or row.model == model) and _between(row.recorded_at, start, end)
     )
     emit((_columns(row) for row in islice(found, limit)), COLUMNS, output)
@@ -64,14 +61,13 @@ def list_records(  # noqa: PLR0913  # one argument an option
 
 @app.command()
 def show(
-    context: typer.Context,
     record: Annotated[str, typer.Argument(metavar="ID|STREAM/SEQ", help="A record's id, or its place.")],
 ) -> None:
     """Print one record, whole."""
     from guardian.audit.chain import parse_record
     from guardian.audit.leaf import leaf_hash
 
-    row = _find(_log(context), record)
+    row = _find(_log(), record)
     try:
         said = parse_record(row.body_bytes)
     except (ValueError, TypeError, RecursionError) as error:
@@ -83,29 +79,28 @@ def show(
 
 @app.command()
 def verify(
-    context: typer.Context,
     export: Annotated[Path | None, typer.Option(help="Verify this export instead of the database.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint file that was kept elsewhere.")] = None,
     public_key: Annotated[Path | None, typer.Option(help="The log's public key, from a source that you trust.")] = None,
-    output: FormatOption = None,
+    output: Output = None,
 ) -> None:
     """Check that the log is what was written: chain, columns, heads, coverage and checkpoints."""
     from guardian.adapters.keys.files import read_public_key
 
     kept = _read_checkpoint(checkpoint) if checkpoint else None
     key = read_public_key(public_key) if public_key else None
-    report = _verify_export(export, kept, key) if export else _verify_database(context, kept, key)
+    report = _verify_export(export, kept, key) if export else _verify_database(kept, key)
     _print_report(report, output)
     raise typer.Exit(0 if report.ok else 1)
 
 
 @app.command()
-def export(context: typer.Context, out: OutOption = None) -> None:
+def export(out: OutOption = None) -> None:
     """Write the whole log as JSON lines that can be verified alone, on another machine."""
     from guardian.adapters.clock import wall_clock
     from guardian.audit.export import export_lines
 
-    log = _log(context)
+    log = _log()
     with log.snapshot(), _sink(out) as file:
         lines = export_lines(log.log_id(), wall_clock(), checkpoints=log.checkpoints(), rows=log.rows(), heads=log.heads())
         count = 0
@@ -115,15 +110,15 @@ def export(context: typer.Context, out: OutOption = None) -> None:
 
 
 @app.command()
-def checkpoint(context: typer.Context, out: OutOption = None) -> None:
+def checkpoint(out: OutOption = None) -> None:
     """Verify the log, sign the heads of all streams, and write the checkpoint: keep it where the database is not."""
     from guardian.adapters.clock import wall_clock
     from guardian.adapters.keys.files import ensure_public_key, read_signing_key
     from guardian.audit.signing import log_name
     from guardian.engine.audit_signing import CheckpointRefusedError, take_checkpoint
 
-    home = _home(context)
-    log = _log(context)
+    home = session().home
+    log = _log()
     key = read_signing_key(home.private_key, log_name(log.log_id()))
     ensure_public_key(home.public_key, key)
     try:
@@ -143,15 +138,15 @@ def _verify_export(path: Path, kept: bytes | None, key: PublicKey | None) -> Rep
         return verify_export(iter(lambda: file.readline(LINE_BYTES_MAX), b""), checkpoint=kept, public_key=key)
 
 
-def _verify_database(context: typer.Context, kept: bytes | None, key: PublicKey | None) -> Report:
+def _verify_database(kept: bytes | None, key: PublicKey | None) -> Report:
     from guardian.adapters.keys.files import read_public_key
     from guardian.audit.verify import verify as verify_log
 
-    home = _home(context)
+    home = session().home
     if key is None and home.public_key.exists():
         key = read_public_key(home.public_key)
         _say(f"The public key is {home.public_key}: whoever can write there can forge it; --public-key names another.")
-    log = _log(context)
+    log = _log()
     with log.snapshot():
         return verify_log(
             log.rows(),
@@ -226,23 +221,10 @@ def _find(log: AuditLog, record: str) -> Sealed:
     return row
 
 
-def _instant(option: str, text: str | None) -> int | None:
-    from guardian.units import parse_time
-
-    try:
-        return None if text is None else parse_time(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}", hint="write an instant such as 2026-01-31T00:00:00Z") from error
-
-
-def _home(context: typer.Context) -> Home:
-    return context.find_object(Home) or session().home
-
-
-def _log(context: typer.Context) -> AuditLog:
+def _log() -> AuditLog:
     from guardian.bootstrap import open_audit_log
 
-    return open_audit_log(_home(context))
+    return open_audit_log(session().home)
 
 
 def _read_checkpoint(path: Path) -> bytes:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import typer
 
+from guardian.engine.emit import EMIT_BATCH
 from guardian.entrypoints.cli.output import say
-from guardian.entrypoints.cli.session import session
+from guardian.entrypoints.cli.session import instant, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,7 +39,7 @@ def emit(
     labels: Path | None = typer.Option(None, help="The same of labels; merged with the predictions by time."),
     events: str | None = typer.Option(None, help="CloudEvents as JSON lines, or batches of them; - for stdin."),
     as_of: str | None = typer.Option(None, "--as-of", metavar="TIME", help="Say that they are received at this time."),
-    batch: int = typer.Option(5_000, min=1, max=50_000, help="Events a row of the inbox."),
+    batch: int = typer.Option(EMIT_BATCH, min=1, max=50_000, help="Events a row of the inbox."),
 ) -> None:
     """Send predictions and labels from files. They are counted by `guardian up`."""
     from guardian.bootstrap import open_log
@@ -142,16 +143,9 @@ def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 def _clock(as_of: str | None) -> Callable[[], int]:
     from guardian.adapters.clock import wall_clock
-    from guardian.errors import UsageError
-    from guardian.units import parse_time
 
-    if as_of is None:
-        return wall_clock
-    try:
-        at = int(parse_time(as_of))
-    except ValueError as error:
-        raise UsageError(f"--as-of: {error}", hint="give RFC 3339 such as 2018-11-01T00:00:00Z") from error
-    return lambda: at
+    at = instant(as_of, "--as-of")
+    return wall_clock if at is None else lambda: at
 
 
 @contextmanager

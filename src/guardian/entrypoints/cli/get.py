@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from guardian.decisions.episodes import AlertState
+from guardian.decisions.retraining import RequestState
+from guardian.decisions.verdict import Verdict
 from guardian.entrypoints.cli.output import emit
-from guardian.entrypoints.cli.session import Format, session
-from guardian.errors import UsageError
-from guardian.units import parse_time
+from guardian.entrypoints.cli.session import Format, Output, instant, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 app = typer.Typer(help="Print models, windows, measurements, verdicts, alerts, audit records and more.", no_args_is_help=True)
 
+
+class Severe(StrEnum):
+    """The severities of rules; what reads policy files would be slow to import."""
+
+    WARN = "warn"
+    ERROR = "error"
+
+
 Model = Annotated[str | None, typer.Option("--model", "-m", help="Only this model.")]
 Policy = Annotated[str | None, typer.Option(help="Only this policy.")]
 Rule = Annotated[str | None, typer.Option(help="Only this rule.")]
-Severity = Annotated[str | None, typer.Option(help="Only this severity: warn or error.")]
-VerdictIs = Annotated[str | None, typer.Option("--verdict", help="Only violated, satisfied, inconclusive or unknown.")]
-State = Annotated[str | None, typer.Option(help="Only this state.")]
+Severity = Annotated[Severe | None, typer.Option(help="Only this severity.")]
+VerdictIs = Annotated[Verdict | None, typer.Option("--verdict", help="Only what was judged so.")]
+State = Annotated[AlertState | None, typer.Option(help="Only this state.")]
+Standing = Annotated[RequestState | None, typer.Option(help="Only this state.")]
 Since = Annotated[str | None, typer.Option(help="Only windows that end after this instant, or what happened from it on.")]
 Until = Annotated[str | None, typer.Option(help="Only windows that end by this instant, or what happened before it.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many rows, the newest ones.")]
 All = Annotated[bool, typer.Option("--all", help="Superseded revisions, pending and retracted alerts as well.")]
-Output = Annotated[Format | None, typer.Option("-o", "--output", help="How rows are printed; default table.")]
 
 
 @app.command()
@@ -117,7 +127,12 @@ def audit(model: Model = None, since: Since = None, until: Until = None, limit: 
 
 @app.command()
 def retraining(
-    model: Model = None, state: State = None, since: Since = None, until: Until = None, limit: Limit = None, output: Output = None
+    model: Model = None,
+    state: Standing = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    output: Output = None,
 ) -> None:
     """Retraining requests."""
     names = ("id", "model", "version", "state", "reason", "proposed_at", "decided_by", "decided_at")
@@ -144,20 +159,7 @@ def _print(what: str, columns: tuple[str, ...], output: Format | None, **wanted:
     from guardian.bootstrap import open_reader
 
     for name in ("since", "until"):
-        if wanted.get(name) is not None:
-            wanted[name] = instant(wanted[name], f"--{name}")
+        wanted[name] = instant(wanted.get(name), f"--{name}")
     reader = open_reader(session().home)
     read: Callable[[Filter], Iterable[dict[str, Any]]] = getattr(reader, what)
     emit(read(Filter(**wanted)), columns, output)
-
-
-def instant(text: str, option: str) -> int:
-    """Read an instant, or a day for its first moment in UTC. Raises UsageError.
-
-    >>> instant("2016-01-02", "--since") == instant("2016-01-02T00:00:00Z", "--since")
-    True
-    """
-    try:
-        return parse_time(f"{text}T00:00:00Z" if len(text) == len("2016-01-02") else text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}", hint="write 2016-01-02 or 2016-01-02T03:04:05Z") from error

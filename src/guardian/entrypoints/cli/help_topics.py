@@ -11,6 +11,7 @@ TOPICS = {
 0    fine
 1    findings: a file with mistakes, a failed case, a broken audit chain
 2    the command was called wrongly
+3    policy check --fail-on warn: there are warnings and no errors
 4    something could not be reached or read, so nothing is said about it
 70   an error in guardian itself; GUARDIAN_DEBUG=1 shows where
 130  interrupted
@@ -22,12 +23,14 @@ GUARDIAN_POLL
 GUARDIAN_CHECKPOINT_EVERY
 GUARDIAN_TICK_EVERY
 GUARDIAN_DEBUG             1: show the traceback of errors
+GUARDIAN_FAILPOINTS        for tests of recovery: where to die, as NAME:CHANCE or NAME:CHANCE@VISIT, with commas between
 NO_COLOR                   no colour, as on a pipe
 """,
     "output": """\
 -o table   aligned columns, cut to fit; for people
 -o json    one array of whole objects
 -o jsonl   one whole object a line, as they come
+alerts follow has no json: what goes on is no array. policy check has --format pretty, json or github instead of -o.
 Data goes to stdout, words to stderr. Instants are RFC 3339 in UTC.
 """,
 }

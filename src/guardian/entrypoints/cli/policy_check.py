@@ -13,6 +13,7 @@ import typer
 
 from guardian.entrypoints.cli.output import ended_by_reader, say
 from guardian.entrypoints.cli.session import Format, session
+from guardian.errors import InvalidFileError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,15 +43,15 @@ class FailOn(StrEnum):
 
 def check(
     paths: list[Path] | None = typer.Argument(None, help="Files and directories; default: policies/ in the home directory."),
-    output: Format | None = typer.Option(None, "-o", "--output", help="table: lines; json: one object with everything."),
-    style: Style = typer.Option(Style.PRETTY, "--format", help="How mistakes are written: lines, JSON, or GitHub annotations."),
+    style: Style = typer.Option(Style.PRETTY, "--format", help="Lines, one JSON object with everything, or GitHub annotations."),
     fail_on: FailOn = typer.Option(FailOn.ERROR, "--fail-on", help="warn: exit code 3 when there are warnings and no errors."),
 ) -> None:
     """Check policy and model files, with every mistake and its line. Exit code 1 when there are mistakes."""
-    from guardian.errors import InvalidFileError
     from guardian.policies.lint import advise, lateness
     from guardian.policies.load import load_set
 
+    if session().output not in {None, Format.TABLE}:
+        raise UsageError("policy check prints no rows", hint="use --format json instead of -o")
     files = _gather(paths or [session().home.policies])
     checked: PolicySet | None = None
     mistakes: Sequence[Mistake]
@@ -60,9 +61,8 @@ def check(
         mistakes, rows = sorted([*checked.warnings, *advise(checked)], key=_place), lateness(checked)
     except InvalidFileError as error:
         mistakes = error.mistakes
-    wanted = output or session().output or Format.TABLE
     with ended_by_reader():
-        _print(mistakes, rows, Style.JSON if wanted is not Format.TABLE else style)
+        _print(mistakes, rows, style)
     warnings = sum(mistake.warning for mistake in mistakes)
     say(_summary(checked, len(mistakes) - warnings, warnings))
     if checked is None:
@@ -77,7 +77,6 @@ def _gather(paths: Sequence[Path]) -> dict[str, bytes]:
     Raises NotFoundError where there is no such path, or no file to check; UnreachableError where one cannot be read.
     """
     from guardian.adapters.home.files import read_file, read_policies
-    from guardian.errors import NotFoundError
 
     found: dict[str, bytes] = {}
     for path in paths:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from guardian.entrypoints.cli.output import emit, say
-from guardian.entrypoints.cli.session import Format, session
+from guardian.entrypoints.cli.session import Format, Output, session
 from guardian.errors import InvalidFileError, NotFoundError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def run_policy_cases(
     paths: list[Path] | None = typer.Argument(None, help="Case files, or directories of them; default: the home's policies."),
     run: str | None = typer.Option(None, "--run", metavar="REGEX", help="Only cases whose note matches."),
     junit: Path | None = typer.Option(None, "--junit", metavar="FILE", help="Write a JUnit report as well."),
-    output: Format | None = typer.Option(None, "-o", "--output", help="table, json or jsonl."),
+    output: Output = None,
 ) -> None:
     """Run the cases of policies.
 

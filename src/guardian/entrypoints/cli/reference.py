@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from guardian.entrypoints.cli.output import emit, say
-from guardian.entrypoints.cli.session import Format, session
+from guardian.entrypoints.cli.session import Output, session
 from guardian.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def build(
 @app.command()
 def show(
     model: ModelName,
-    output: Annotated[Format | None, typer.Option("--output", "-o", help="How rows are printed; default table.")] = None,
+    output: Output = None,
 ) -> None:
     """Show the reference that holds for a model, column by column."""
     from guardian.bootstrap import INBOX, open_store

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from guardian.entrypoints.cli.output import emit, say
-from guardian.entrypoints.cli.session import Format, session
+from guardian.entrypoints.cli.session import Output, session
 
 
 def replay(
     verdict: Annotated[str, typer.Argument(help="A verdict's id: ID for its latest revision, ID@REVISION for another.")],
-    output: Annotated[Format | None, typer.Option("--output", "-o", help="How rows are printed; default table.")] = None,
+    output: Output = None,
 ) -> None:
     """Recompute a verdict from policy, model file, reference and evidence; exit code 1 when it does not come out the same."""
     from guardian.bootstrap import open_reader, open_store

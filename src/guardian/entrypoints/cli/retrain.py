@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from guardian.decisions.retraining import RequestState
 from guardian.entrypoints.cli.output import emit, say
-from guardian.entrypoints.cli.session import Format, session
+from guardian.entrypoints.cli.session import Output, session
 
 if TYPE_CHECKING:
     from guardian.decisions.retraining import Action
@@ -25,8 +26,8 @@ Note = Annotated[str, typer.Option("--note", help="Why, in your words; kept in t
 @app.command("list")
 def list_requests(
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
-    state: Annotated[str | None, typer.Option(help="Only requests in this state.")] = None,
-    output: Annotated[Format | None, typer.Option("--output", "-o", help="How rows are printed; default table.")] = None,
+    state: Annotated[RequestState | None, typer.Option(help="Only requests in this state.")] = None,
+    output: Output = None,
 ) -> None:
     """List retraining requests, oldest first."""
     from guardian.adapters.sql.reader import Filter
