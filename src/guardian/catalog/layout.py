@@ -3,14 +3,15 @@
 Inputs are known when a prediction arrives, labels weeks later; they are stored apart so that a late label rewrites little.
 Each part has a digest of its own parameters: a metric merges parts of equal digest only.
 
-| space | part | shape |
-|---|---|---|
-| inputs | `column/<name>` | (cells of the column) |
-| inputs | `outcome/<segment>` | classification: (groups, classes, SCORE_CELLS); regression: (groups, prediction cells) |
-| labels | `labels/<segment>` | binary: (groups, 2 predicted, SCORE_CELLS, 2 true); multiclass: (groups, predicted, true) |
-| labels | `calibration/<segment>` | multiclass: (groups, SCORE_CELLS, 2 wrong or right) by the top score |
-| labels | `sums/<segment>` | binary: (groups, 2 true, 2): score, squared score; regression: (groups, 6): n, error, absolute error, squared error, label, squared label |
-| labels | `delay/` | (horizon_panes + 1): panes between a prediction and its label |
+Inputs:
+    column/<name>           (cells of the column)
+    outcome/<segment>       classification: (groups, classes, SCORE_CELLS); regression: (groups, prediction cells)
+Labels:
+    labels/<segment>        binary: (groups, 2 predicted, SCORE_CELLS, 2 true); multiclass: (groups, predicted, true)
+    calibration/<segment>   multiclass: (groups, SCORE_CELLS, 2 wrong or right) by the top score
+    sums/<segment>          binary: (groups, 2 true, 2): score, squared score; regression: (groups, 6): n, error, absolute error,
+                            squared error, label, squared label
+    delay/                  (horizon_panes + 1): panes between a prediction and its label
 
 `<segment>` is the columns' names joined by a comma; empty for everyone. Groups are the product of the columns' cells in row-major order.
 Error is prediction minus label. All sums but n are fixed point (units.FIXED_POINT) of the declared unit (squares: of the unit squared).
