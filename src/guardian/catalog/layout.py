@@ -13,8 +13,9 @@ Labels:
                             squared error, label, squared label
     delay/                  (horizon_panes + 1): panes between a prediction and its label
 
-`<segment>` is the columns' names joined by a comma; empty for everyone. Groups are the product of the columns' cells in row-major order.
-Error is prediction minus label. All sums but n are fixed point (units.FIXED_POINT) of the declared unit (squares: of the unit squared).
+`<segment>` is the columns' names joined by a comma; empty for everyone. Groups are the product of the columns' cells in
+row-major order. Error is prediction minus label. All sums but n are fixed point (units.FIXED_POINT) of the declared unit
+(squares: of the unit squared).
 """
 
 from __future__ import annotations
