@@ -13,12 +13,14 @@ from guardian.testing.stories import (
     PARITY,
     POLICIES,
     START,
+    Case,
     Plot,
     References,
     World,
     files,
     model,
     policy,
+    prediction,
 )
 from guardian.units import HOUR_MS, format_time, parse_time
 
@@ -217,3 +219,146 @@ def test_an_activation_is_recorded_with_what_it_activates():
     said = [r for (stream, _), r in sorted(world.tables.records.items()) if stream == "control"]
     assert [r.kind for r in said] == ["activation", "activation", "end-tick"]
     assert parse_time(BEGINS) == START + 7 * HOUR_MS
+
+
+RENTS = {
+    "task": "regression",
+    "positive_label": None,
+    "reference": None,
+    "protected": [],
+    "segments": [],
+    "features": {"rooms": {"type": "numeric"}},
+}
+
+
+def refused(world, files_, references=None):
+    """Return the code and the text of a refused set of files."""
+    before = world.outcome(), len(world.tables.positioned)
+    with pytest.raises(GuardianError) as caught:
+        world.engine.activate(files_, references or world.references)
+    assert (world.outcome(), len(world.tables.positioned)) == before
+    return caught.value.code, str(caught.value)
+
+
+def test_the_unit_cannot_change_under_one_name():
+    world = World().activate(files(model(**RENTS), ()))
+    code, what = refused(world, files(model(**RENTS, unit=10.0), ()))
+    assert code == "catalog.forbidden-change"
+    assert "unit" in what
+
+
+@pytest.mark.parametrize("reference", [None, {"uri": "reference.csv"}], ids=["bare", "reference"])
+def test_the_type_of_a_feature_cannot_change_under_one_name(reference):
+    world = World().activate(files(model(reference=reference))).tell(EVENTS[:HALF]).drain()
+    other = {"salary": {"type": "categorical"}, "purpose": {"type": "categorical"}}
+    code, what = refused(world, files(model(reference=reference, features=other)))
+    assert code == "catalog.forbidden-change"
+    assert "salary" in what
+
+
+def test_a_feature_that_was_removed_cannot_come_back_as_another_type():
+    bare = {"reference": None, "features": {"salary": {"type": "numeric"}}}
+    world = World().activate(files(model(reference=None))).tell(EVENTS[:HALF]).drain()
+    world.activate(files(model(**bare), (POLICIES[1],)))
+    world.tell(EVENTS[HALF:]).drain()
+    back = {"salary": {"type": "numeric"}, "purpose": {"type": "numeric"}}
+    code, what = refused(world, files(model(reference=None, features=back), (POLICIES[1],)))
+    assert code == "catalog.forbidden-change"
+    assert "purpose" in what
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"features": {"purpose": {"type": "categorical"}}, "protected": ["sex", "salary"]},
+        {"features": {"sex": {"type": "numeric"}}, "protected": [], "segments": []},
+    ],
+    ids=["a number", "a group"],
+)
+def test_what_was_a_number_cannot_become_a_group_nor_a_group_a_number(spec):
+    world = World().activate(files(model(reference=None), ())).tell(EVENTS[:HALF]).drain()
+    assert refused(world, files(model(reference=None, **spec), ()))[0] == "catalog.forbidden-change"
+
+
+@pytest.mark.parametrize("batch", [5, 200])
+def test_a_removed_feature_is_counted_until_the_change_takes_effect(batch):
+    fewer = model(features={"purpose": {"type": "categorical"}}, protected=[], segments=[])
+    world, _ = changed(files(fewer, (policy("inputs", DRIFT),)), batch)
+    got, same = world.outcome().panes, World().run(EVENTS).panes
+    inputs = {key for key in same if key[3] == "inputs"}
+    running, later = ({key for key in inputs if (key[2] < parse_time(BEGINS)) is until} for until in (True, False))
+    assert {key[2] for key in running} == {START + h * HOUR_MS for h in range(7)}
+    assert {key: got[key] for key in running} == {key: same[key] for key in running}
+    assert not later & got.keys()  # Counted by other parameters.
+
+
+def test_what_an_event_says_of_a_removed_personal_feature_is_not_kept_of_its_dead_letter():
+    personal = {"salary": {"type": "numeric", "pii": True}, "purpose": {"type": "categorical"}}
+    world = World().activate(files(model(features=personal))).tell(EVENTS[:HALF]).drain()
+    world.activate(files(model(features={"purpose": {"type": "categorical"}}), (policy("inputs", DRIFT),)))
+    case = Case(1000.0, "car", "f", 0.7, "perhaps", "yes")
+    no_class = prediction("p", EVENTS[HALF].time, case, "1")
+    world.tell([no_class]).drain()
+    (letter,) = world.tables.dead_letters.values()
+    assert letter.reason == "not-a-class"
+    assert not letter.sample
+
+
+ALWAYS = {"alert": "Always", "metric": "quality.missing_share", "columns": ["purpose", "sex"], "warn": "< 0.95", "error": "< 0.9"}
+BLIND = {**MISSING, "alert": "Blind", "require": {"rows": 1_000}}
+GONE = {
+    "column": (({**ALWAYS, "columns": ["purpose"]}, BLIND), {("Always", "warn", "sex"), ("Always", "error", "sex")}),
+    "rung": (
+        ({name: said for name, said in ALWAYS.items() if name != "error"}, BLIND),
+        {("Always", "error", "sex"), ("Always", "error", "purpose")},
+    ),
+    "on_unknown": (
+        (ALWAYS, {name: said for name, said in BLIND.items() if name != "on_unknown"}),
+        {("Blind", "warn", "salary")},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", GONE)
+def test_alerts_of_a_part_of_a_rule_that_is_gone_close_as_stale_and_the_others_stay(what):
+    rules, gone = GONE[what]
+    world, _ = changed(files(policies=(policy("inputs", *rules),)), first=files(policies=(policy("inputs", ALWAYS, BLIND),)))
+    standing = world.outcome().standing.values()
+    found = {(row["rule"], row["severity"], row["subject"]["column"]): row for row in standing}
+    assert len(found) == len(standing) == 5
+    assert {key for key, row in found.items() if row["stale"]} == gone
+    for key, row in found.items():
+        assert (row["state"], row["ended_at"]) == (("resolved", BEGINS) if key in gone else ("firing", None))
+
+
+LONGER = {"horizon": {"labels": {"horizon": "9h"}}, "allowed_lateness": {"allowed_lateness": "9h"}}
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["", "restart"])
+@pytest.mark.parametrize("what", LONGER)
+def test_rows_that_have_gone_do_not_come_back_with_a_longer_span(what, restart):
+    """Nobody remembers whether a copy was counted: it is too late, as it was before the files changed."""
+    world = World().activate(files(model(labels={"horizon": "1h"}))).tell(EVENTS[:HALF]).drain()
+    before = world.outcome()
+    world.activate(files(model(**({"labels": {"horizon": "1h"}} | LONGER[what]))))
+    if restart:
+        world.start()
+    world.tell(EVENTS[:HALF]).drain(50)
+    got = world.outcome()
+    assert got.panes == before.panes
+    for fate in ("counted", "joined"):
+        assert got.total(fate) == before.total(fate)
+    assert got.total("too-late") > HALF / 2
+    assert got.total("duplicate") > 20  # The rows of the newest panes are there.
+    assert sum(got.fates.values()) == 2 * HALF
+
+
+def test_panes_that_were_live_at_a_change_live_as_long_as_the_longer_span_says():
+    world = World().activate(files(model(labels={"horizon": "1h"}))).tell(EVENTS[:HALF]).drain()
+    live = EVENTS[HALF].time - 90 * 60_000
+    world.activate(files(model(labels={"horizon": "9h"}))).tell(EVENTS[HALF:]).drain()
+    before = world.outcome()
+    world.tell([said for said in EVENTS if said.time >= live]).drain()
+    got = world.outcome()
+    assert got.panes == before.panes
+    assert got.total("too-late") == before.total("too-late")

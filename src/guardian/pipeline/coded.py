@@ -94,7 +94,7 @@ def code_batch(
         if coder.empty:
             continue
         batches[name] = coder.batch()
-        model = coder.timeline.latest.model
+        model = coder.timeline.reading  # What was personal stays so: events go on to say it.
         letters += [bury(events[o - first_offset], o, problem, model) for o, problem in coder.problems]
     return batches, sorted(letters, key=lambda letter: letter.offset)
 

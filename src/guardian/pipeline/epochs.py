@@ -20,7 +20,7 @@ from guardian.panes.coding import OTHER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from guardian.catalog.model_file import ModelFile
+    from guardian.catalog.model_file import ModelFile, ModelSpec
     from guardian.panes.windows import Reference
     from guardian.policies.model import PolicyFile
 
@@ -133,8 +133,8 @@ class Timeline:
                 raise ForbiddenChangeError(
                     f"{epoch.model.name}: {name} cannot change under one model name", hint="give the changed model a new name"
                 )
-        both = old.features.keys() & new.features.keys()
-        if changed := sorted(name for name in both if old.features[name].type != new.features[name].type):
+        known, types = _types(self.reading.spec), _types(new)  # Of a feature that was removed, too: old panes are counted by it.
+        if changed := sorted(name for name in known.keys() & types.keys() if known[name] != types[name]):
             raise ForbiddenChangeError(
                 f"{epoch.model.name}: the type of feature {changed[0]} cannot change under one model name",
                 hint="give the changed feature, or the changed model, a new name",
@@ -145,6 +145,11 @@ class Timeline:
             )
         kept = tuple(e for e in self.epochs if e.effective_from < epoch.effective_from)
         return Timeline((*kept, epoch))
+
+
+def _types(spec: ModelSpec) -> dict[str, str]:
+    """Return how each column is counted; protected attributes are categories."""
+    return dict.fromkeys(spec.protected, "categorical") | {name: feature.type for name, feature in spec.features.items()}
 
 
 def bare_parameters(model: ModelFile) -> Parameters:

@@ -363,11 +363,12 @@ class _Sitting:
                 self._follow(key, rule, policy, moves, self.effects, RetrainContext())
 
     def _rule_of(self, key: AlertKey) -> tuple[PolicyFile, Rule] | None:
-        """Return the newest text of the rule that an alert is of."""
+        """Return the newest text of the rule that an alert is of, of those that have its rung."""
         for epoch in reversed(self.timeline.epochs):
             policy = epoch.policies.get(key.policy)
             for rule in policy.spec.rules if policy else ():
-                if policy is not None and rule.alert == key.rule:
+                has_rung = rule.on_unknown is not None if key.condition == "unknown" else key.severity in dict(rule.rungs)
+                if policy is not None and rule.alert == key.rule and has_rung:
                     return policy, rule
         return None
 
