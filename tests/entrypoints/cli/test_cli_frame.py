@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,11 +13,12 @@ import pytest
 
 from guardian.adapters.sql.store import SqlStore
 from guardian.audit.record import RecordRefusedError
-from guardian.bootstrap import open_database, open_store, upgrade_database
+from guardian.bootstrap import make_home, open_database, open_store, upgrade_database
 from guardian.config import Home
 from guardian.effects import Effects
 from guardian.engine.land import land
 from guardian.entrypoints import cli
+from guardian.entrypoints.cli.demo import BrokenLogError, _verify
 from guardian.entrypoints.cli.get import Severe
 from guardian.entrypoints.cli.help_topics import TOPICS
 from guardian.entrypoints.cli.output import cell, emit
@@ -265,3 +267,32 @@ def test_a_reader_that_goes_away_is_no_failure(home):
     assert follow.wait() == 0
     watchdog.cancel()
     follow.stderr.close()
+
+
+@pytest.mark.parametrize("options", [[], ["--force"]])
+@pytest.mark.parametrize("kind", ["file", "link", "full"])
+def test_the_demo_deletes_nothing_that_guardian_did_not_make(tmp_path, kind, options):
+    target = tmp_path / "target"
+    (tmp_path / "elsewhere").mkdir()
+    match kind:
+        case "file":
+            target.write_text("mine")
+        case "link":
+            target.symlink_to(tmp_path / "elsewhere")
+        case _:
+            target.mkdir()
+            (target / "mine").touch()
+    assert cli.main(["demo", "--dir", str(target), *options]) == 2
+    assert os.path.lexists(target)
+
+
+def test_a_demo_whose_log_does_not_verify_fails(home, capsys):
+    make_home(home)
+    store = open_store(home)
+    land(store, store.claim(P, "me"), 1, effects(1), NOW)
+    assert _verify(home) == 1
+    with sqlite3.connect(home.database) as connection:
+        connection.execute("UPDATE audit_head SET size = 2")
+    with pytest.raises(BrokenLogError) as failed:
+        _verify(home)
+    assert failed.value.exit_code == 1

@@ -14,7 +14,7 @@ import typer
 
 from guardian.entrypoints.cli.output import say
 from guardian.entrypoints.cli.session import begin
-from guardian.errors import UnreachableError, UsageError
+from guardian.errors import GuardianError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from guardian.adapters.sql.reader import Reader
@@ -30,6 +30,13 @@ NOTE: Final = (
     "Rows, scores and labels come from the data files of nannyml 0.13.1 (Apache-2.0); event and label times were made with "
     "a fixed seed (guardian/demo_data/README.md)."
 )
+
+
+class BrokenLogError(GuardianError):
+    """The audit log that was just written does not verify. Exit code 1."""
+
+    code = "audit.broken"
+    exit_code = 1
 
 
 def demo(
@@ -72,8 +79,10 @@ def _program() -> str:
 
 
 def _clear(home: Home, *, force: bool) -> None:
-    if not home.root.exists():
+    if not os.path.lexists(home.root):
         return
+    if home.root.is_symlink() or not home.root.is_dir():
+        raise UsageError(f"{home.root} is no directory", hint="give another --dir")
     if not force:
         raise UsageError(f"{home.root} is there already", hint="give another --dir, or --force to delete it first")
     if not home.database.exists() and any(home.root.iterdir()):
@@ -114,7 +123,8 @@ def _verify(home: Home) -> int:
     with log.snapshot():
         report = verify(log.rows(), heads=log.heads(), public_key=read_public_key(home.public_key))
     if not report.ok:
-        raise UsageError("the audit log does not verify", hint="run guardian audit verify")
+        hint = f"run {_program()} --home {home.root} audit verify"
+        raise BrokenLogError(f"the audit log is not what was written: {report.first}", hint=hint)
     return report.records
 
 
