@@ -61,6 +61,7 @@ def _metric(name: str) -> str:
         ("unit", metric.unit),
         ("range", f"{low} to {high}"),
         ("of", {"columns": "each column or output", "model": "the model", "groups": "the groups of a segment (`by`)"}[metric.of]),
+        ("columns", " or ".join(metric.columns) if metric.of == "columns" else ""),
         ("tasks", ", ".join(metric.tasks)),
         ("better", metric.better),
         ("parameters", ", ".join(f"`{key}` (default {value:g})" for key, value in metric.parameters.items())),
@@ -75,8 +76,9 @@ def _metric(name: str) -> str:
 
 
 def _needs(metric: Any) -> Iterator[str]:
-    if metric.needs_reference:
-        yield "a reference"
+    unknown = [task for task in metric.tasks if metric.is_unknown_without_reference(task)]
+    if unknown:
+        yield "a reference" if len(unknown) == len(metric.tasks) else "a reference (multiclass)"
     if metric.needs_labels:
         yield "labels"
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from guardian.catalog.parameters import Task
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from guardian.catalog.parameters import Task
 
 Reads = Literal["column", "outcome", "labels", "delay"]
 Of = Literal["columns", "model", "groups"]
+ColumnKind = Literal["numeric", "categorical"]
 
 ALL_TASKS: tuple[Task, ...] = ("binary_classification", "multiclass_classification", "regression")
+ALL_KINDS: tuple[ColumnKind, ...] = ("numeric", "categorical")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Metric:
         of: What one measurement is about: each column or output, the model, or the groups of a segment.
         reads: The kinds of parts it reads of the window; these make its evidence.
         tasks: The tasks it is defined for.
+        columns: The kinds of columns it is defined for, where it is about columns; outputs have a kind as well.
         better: Whether greater values are better, worse, or neither.
         reading: What a value means in plain language; `{value}` and other fields of str.format are filled in.
         parameters: Parameters and their defaults.
@@ -43,6 +48,7 @@ class Metric:
     reads: tuple[Reads, ...]
     reading: str
     tasks: tuple[Task, ...] = ALL_TASKS
+    columns: tuple[ColumnKind, ...] = ALL_KINDS
     better: Literal["higher", "lower", "neither"] = "neither"
     parameters: Mapping[str, float] = field(default_factory=dict)
     needs_reference: bool = False
@@ -57,3 +63,8 @@ class Metric:
     def needs_labels(self) -> bool:
         """Whether it waits for the truth (rules then wait for label coverage)."""
         return "labels" in self.reads
+
+    def is_unknown_without_reference(self, task: Task) -> bool:
+        """Return whether a model of this task needs a reference for it: to compare with, or to know groups or classes by."""
+        by_class = self.needs_labels and task == "multiclass_classification"
+        return self.needs_reference or self.of == "groups" or by_class

@@ -1,5 +1,7 @@
 """Which groups are judged, and what is said where there are too few."""
 
+from dataclasses import replace
+
 import pytest
 
 from guardian.catalog.parameters import CategoricalColumn, Parameters
@@ -75,6 +77,15 @@ def test_one_group_is_no_comparison(name):
     assert got.why == Why.GROUPS_TOO_SMALL
     assert got.n > 0
     assert got.detail["too_small"]
+
+
+@pytest.mark.parametrize("name", [m.name for m in METRICS])
+def test_without_a_reference_no_group_is_known(name):
+    """Everyone is `(new)` then, or `(missing)`: two cells, and no two groups."""
+    bare = replace(BINARY, columns=tuple(CategoricalColumn(column.name, ()) for column in BINARY.columns))
+    who = {"sex": ["f", None] * 50, "age": ["old"] * 100}
+    counts = counts_from_rows(bare, who, [1, 0] * 50, None, [1, 1, 0, 0] * 25)
+    assert measure(name, counts) == Undefined(Why.NO_REFERENCE, 100)
 
 
 @pytest.mark.parametrize("name", LABELLED)

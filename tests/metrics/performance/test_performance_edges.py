@@ -14,6 +14,7 @@ from guardian.testing.counts import counts_from_rows
 
 BINARY = Parameters("binary_classification", (), ("0", "1"), 1, None, (), 1)
 MULTI = Parameters("multiclass_classification", (), ("a", "b"), -1, None, (), 1)
+NO_CLASSES = Parameters("multiclass_classification", (), (), -1, None, (), 1)  # What is counted by without a reference.
 REGRESSION = Parameters("regression", (), (), -1, NumericColumn("prediction", (), -10.0, 10.0), (), 1)
 SCORED = ("roc_auc", "brier", "log_loss", "expected_calibration_error")
 ERRORS = ("mae", "rmse", "bias", "r2")
@@ -40,6 +41,13 @@ def test_without_labels_there_is_no_number(name):
 @pytest.mark.parametrize("name", names("multiclass_classification"))
 def test_without_labels_there_is_no_multiclass_number(name):
     assert measure(name, counts_from_rows(MULTI, {}, ["a"], [0.9], [None])).why == Why.NO_LABELS
+
+
+@pytest.mark.parametrize("name", names("multiclass_classification"))
+@pytest.mark.parametrize("subject", [{}, {"of_class": "a"}, {"of_class": "(new)"}], ids=str)
+def test_without_a_reference_nothing_is_known_of_several_classes(name, subject):
+    counts = counts_from_rows(NO_CLASSES, {}, ["a", "b"] * 50, [0.9, 0.8] * 50, ["a", "b"] * 50)
+    assert measure(name, counts, **subject) == Undefined(Why.NO_REFERENCE, 100)
 
 
 @pytest.mark.parametrize("name", names("regression"))

@@ -47,7 +47,8 @@ METRICS: Final = (
         of="columns",
         reads=("column",),
         better="lower",
-        reading=("At some value the share of rows below it differs from the reference's by {value}. Numeric columns only."),
+        reading=("At some value the share of rows below it differs from the reference's by {value}."),
+        columns=("numeric",),
         needs_reference=True,
     ),
     Metric(
@@ -59,10 +60,8 @@ METRICS: Final = (
         of="columns",
         reads=("column",),
         better="lower",
-        reading=(
-            "Values moved by {value} standard deviations of the reference on average, measured between bins "
-            "(not exact). Numeric columns only."
-        ),
+        reading=("Values moved by {value} standard deviations of the reference on average, measured between bins (not exact)."),
+        columns=("numeric",),
         needs_reference=True,
     ),
     Metric(

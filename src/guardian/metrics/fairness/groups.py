@@ -65,9 +65,12 @@ def groups_of(live: Counts, subject: Subject, options: Options, rate: Rate) -> G
     """Return the groups of the segment `subject.by` that have `options.group_size` rows in the denominator of `rate`.
 
     Undefined: no-data or no-labels where the denominator is empty in all groups; groups-too-small where fewer
-    than two are left, with `too_small` and the rows of the one that is left in `groups` in its detail.
+    than two are left, with `too_small` and the rows of the one that is left in `groups` in its detail; no-reference where
+    no group, or no class, has a name, because only a reference gives them: everyone would be `(new)`.
     """
     segment = subject.by or ""
+    if _nobody_is_known(live.parameters, segment):
+        return Undefined(Why.NO_REFERENCE, live.predictions if rate == "selection" else live.labelled)
     hits, rows = counts_of(live, segment, rate)
     names = group_names(live.parameters, segment)
     total = int(rows.sum())
@@ -113,6 +116,11 @@ def group_names(parameters: Parameters, segment: str) -> tuple[str, ...]:
     """
     columns = parameters.population(tuple(segment.split(",")) if segment else ())
     return tuple(",".join(cells) for cells in product(*(column.names for column in columns)))
+
+
+def _nobody_is_known(parameters: Parameters, segment: str) -> bool:
+    columns = parameters.population(tuple(segment.split(",")) if segment else ())
+    return not parameters.classes or not any(column.keys for column in columns)
 
 
 def _unforeseen(name: str) -> bool:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 def measure(live: Counts, reference: Counts | None, subject: Subject, options: Options) -> Measurement:
-    """Measure the share of labelled rows whose prediction is the truth; Undefined without labels."""
+    """Measure the share of labelled rows whose prediction is the truth. Undefined: no-labels, no-reference (multiclass)."""
     if subject.of_class is not None:
         return measure_classes(live, subject, _agreement)
+    if not live.parameters.classes:
+        return Undefined(Why.NO_REFERENCE, live.labelled)
     matrix = confusion(live, subject)
     if not matrix.any():
         return Undefined(Why.NO_LABELS)

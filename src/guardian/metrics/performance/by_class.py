@@ -76,8 +76,10 @@ def measure_classes(
 
     Classes without truth, and those that `one` gives no number, stay out of the mean; `detail` names them in
     `left_out` and holds the others' values in `classes`. Undefined: no-labels; not-defined for a class that
-    the model does not have.
+    the model does not have; no-reference for a multiclass model without one.
     """
+    if not live.parameters.classes:
+        return Undefined(Why.NO_REFERENCE, live.labelled)
     matrix, names = confusion(live, subject), class_names(live.parameters)
     if not matrix.any():
         return Undefined(Why.NO_LABELS)

@@ -31,7 +31,7 @@ CELLS: Final = 10  # Of ten score bins each.
 
 
 def measure(live: Counts, reference: Counts | None, subject: Subject, options: Options) -> Measurement:
-    """Measure calibration over labelled rows with a score; Undefined: no-labels, no-score."""
+    """Measure calibration over labelled rows with a score; Undefined: no-labels, no-score, no-reference (multiclass)."""
     found = _right_and_wrong(live, subject)
     if isinstance(found, Undefined):
         return found
@@ -61,6 +61,8 @@ def _cells(bins: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]
 def _right_and_wrong(live: Counts, subject: Subject) -> tuple[NDArray[np.int64], NDArray[np.int64]] | Undefined:
     if live.parameters.task == "binary_classification":
         return score_histograms(live, subject)
+    if not live.parameters.classes:
+        return Undefined(Why.NO_REFERENCE, live.labelled)
     by_outcome = live.part(f"calibration/{subject.by or ''}").sum(axis=0)
     if not by_outcome.any():
         return Undefined(Why.NO_LABELS)

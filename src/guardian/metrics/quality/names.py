@@ -29,6 +29,8 @@ METRICS: Final = (
         reads=("column",),
         better="lower",
         reading="{value} of the values lie below the least or above the greatest value of the reference.",
+        columns=("numeric",),
+        needs_reference=True,
     ),
     Metric(
         name="quality.new_category_share",
@@ -40,6 +42,8 @@ METRICS: Final = (
         reads=("column",),
         better="lower",
         reading="{value} of the values are categories that the reference never had.",
+        columns=("categorical",),
+        needs_reference=True,
     ),
     Metric(
         name="quality.volume",
