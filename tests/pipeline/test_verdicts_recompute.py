@@ -1,5 +1,6 @@
 """Every recorded verdict comes out again of its evidence, its rule and its reference, bit for bit."""
 
+from collections import defaultdict
 from itertools import pairwise
 
 import pytest
@@ -88,3 +89,27 @@ def test_what_is_held_comes_back_from_the_store(world):
     held = load_catalog(world.store, PARTITION)["loans"]
     assert held.timeline == world.engine.held["loans"].timeline
     assert [epoch.effective_from for epoch in held.timeline.epochs][1:] == [START + 5 * HOUR_MS]
+
+
+@pytest.mark.parametrize("batch", [7, 40])
+def test_what_is_remembered_of_a_measurement_is_what_is_measured_afresh(batch):
+    """A window is not measured again on evidence that did not change. One engine remembers, the other starts anew each time."""
+    events = Plot(hours=7, an_hour=12, delay=HOUR_MS, drifts=(2, 5)).events()
+    one, other = World().activate(files(policies=MANY)), World().activate(files(policies=MANY))
+    kept = {True: 0, False: 0}
+    for at in range(0, len(events), batch):
+        for world in (one, other):
+            world.tell(events[at : at + batch]).drain(batch)
+            if world is other:
+                world.start()
+            windows = [p for rule in world.engine.memories["loans"].rules.values() for p in rule.windows.values()]
+            kept[world is one] += sum(len(p.measured) for p in windows)
+    one.engine.end()
+    other.engine.end()
+    assert kept[True] > 0 == kept[False]
+    assert one.outcome() == other.outcome()
+    evidence = defaultdict(list)
+    for row in one.outcome().verdicts:
+        evidence[row["id"]].append(row["evidence"])
+    assert any(said[-1] == said[-2] for said in evidence.values() if len(said) > 1)
+    assert any(said[-1] != said[-2] for said in evidence.values() if len(said) > 1)

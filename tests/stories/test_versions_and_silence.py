@@ -2,13 +2,23 @@
 
 import pytest
 
-from guardian.testing.stories import ACCURACY, DRIFT, MISSING, START, Plot, World, files, label, model, policy
+from guardian.audit.chain import parse_record
+from guardian.testing.stories import ACCURACY, DRIFT, MISSING, START, Case, Plot, World, files, label, model, policy, prediction
 from guardian.units import HOUR_MS, MINUTE_MS, format_time
 
 LIVE = {"clock": "live", "retire_after": "4h"}
 BOTH = (
     policy("inputs", {**DRIFT, "on_unknown": {"alert": "error", "after": 2}}, match={"models": ["loans"], "versions": "all"}),
     policy("outcome", ACCURACY, match={"models": ["loans"], "versions": "all"}),
+)
+
+AT_ONCE = {"on_unknown": {"alert": "error", "after": 1}}
+ALL_KINDS = (
+    policy(
+        "inputs",
+        {**DRIFT, **AT_ONCE, "window": "1h"},
+        {"alert": "Silent", "metric": "quality.volume", "error": "< 5", "window": "1h", "open_after": 1},
+    ),
 )
 
 
@@ -58,8 +68,7 @@ def test_silence_moves_a_live_clock_and_makes_windows_without_data():
     ends = {row["window"]["end"]: row["reason"] for row in world.outcome().verdicts if row["rule"] == "Drift"}
     assert max(ends) == format_time(START + 7 * HOUR_MS)
     assert {ends[format_time(START + h * HOUR_MS)] for h in (5, 6, 7)} == {"no-data"}
-    ticks = [r for (stream, _), r in world.tables.records.items() if stream == "control" and r.kind == "idle-tick"]
-    assert len(ticks) > 5
+    assert len(ticks(world)) > 5
 
 
 def test_windows_without_data_open_the_alert_that_counts_them():
@@ -189,3 +198,83 @@ def test_rules_that_need_rows_are_unknown_and_say_so():
     assert {row["reason"] for row in got.finals.values()} == {"too-few-rows"}
     (alert,) = got.alerts.values()
     assert (alert["condition"], alert["severity"], alert["state"]) == ("unknown", "warn", "firing")
+
+
+def ticks(world) -> list[int]:
+    rows = [r for (stream, _), r in sorted(world.tables.records.items()) if stream == "control" and r.kind == "idle-tick"]
+    return [parse_record(r.body_bytes)["body"]["clock"] for r in rows]
+
+
+def test_idle_ticks_are_recorded_only_where_something_depends_on_the_clock():
+    """Instants lie on the hour and half an hour after it; ticks come every 7 minutes."""
+    world = World(wall=START + HOUR_MS).activate(files(model(**LIVE), BOTH))
+    world.tell([label("a", START + HOUR_MS, "yes")]).drain()
+    for _ in range(60):
+        world.wall += 7 * MINUTE_MS
+        world.engine.idle()
+    clocks = ticks(world)
+    until = world.wall - 30 * MINUTE_MS
+    assert clocks == list(range(START + HOUR_MS + 30 * MINUTE_MS, until + 1, 30 * MINUTE_MS))
+    assert world.engine.clocks["loans"] == clocks[-1]
+
+
+@pytest.mark.parametrize("lateness", ["0s", "30m", "3h"])
+@pytest.mark.parametrize("step", [15, 60, 600], ids=lambda minutes: f"every {minutes} minutes")
+def test_a_retired_version_makes_no_further_windows_and_its_alerts_stay_closed(lateness, step):
+    """Whether the clock is told of silence often or seldom; the last prediction lies on a pane start, where spans meet."""
+    last = prediction("last", START + 3 * HOUR_MS, Case(None, "moon", "f", 0.7, "yes", "no"), "1")
+    world = World(wall=START + 3 * HOUR_MS)
+    world.activate(files(model(**LIVE, allowed_lateness=lateness), ALL_KINDS))
+    world.tell([*(said for said in HOURS_OF_TRAFFIC.events() if said.time < START + 3 * HOUR_MS), last]).drain()
+    seen = []
+    for _ in range(30 * 60 // step):
+        world.wall += step * MINUTE_MS
+        world.engine.idle()
+        seen.append(world.engine.state.models["loans"].versions["1"].retired)
+    got = world.outcome()
+    assert seen[-1]
+    assert max(row["window"]["end"] for row in got.verdicts) == format_time(START + 7 * HOUR_MS)
+    assert {row["rule"] for row in got.alerts.values() if row["stale"]} >= {"Drift"}
+    assert {row["state"] for row in got.standing.values()} == {"resolved"}
+
+
+def test_an_empty_window_of_a_live_model_has_a_volume_of_zero_which_can_be_too_little():
+    volume = {"alert": "Silent", "metric": "quality.volume", "error": "< 5"}
+    rules = (policy("inputs", volume, defaults={"window": "1h", "every": "1h", "open_after": 2, "close_after": 1}),)
+    world = World(wall=START).activate(files(model(**LIVE), rules))
+    for hour in range(8):
+        world.wall = START + (hour + 1) * HOUR_MS
+        now = [said for said in HOURS_OF_TRAFFIC.events() if START + hour * HOUR_MS <= said.time < world.wall]
+        world.tell(now).drain()
+        world.engine.idle()
+    got = world.outcome()
+    rows = {row["window"]["end"]: row for row in got.verdicts}
+    empty = [rows[format_time(START + hour * HOUR_MS)] for hour in (4, 5, 6)]
+    assert {(row["verdict"], row["value"], row["n"]) for row in empty} == {("violated", 0, 0)}
+    assert rows[format_time(START + 3 * HOUR_MS)]["verdict"] == "satisfied"
+    (alert,) = got.alerts.values()
+    assert (alert["rule"], alert["started_at"]) == ("Silent", format_time(START + 5 * HOUR_MS))
+
+
+def test_labels_of_a_model_that_declares_none_are_dead_letters():
+    unlabelled = files(model(labels=None, retain="3h"), (policy("inputs", DRIFT, MISSING),))
+    events = HOURS_OF_TRAFFIC.events()
+    told = [i for i, said in enumerate(events) if b"prediction_id" in said.event]
+    for batch in (7, 1_000):
+        world = World().activate(unlabelled).tell(events).drain(batch)
+        assert sorted(offset for _, offset in world.tables.dead_letters) == told
+        assert {letter.reason for letter in world.tables.dead_letters.values()} == {"labels-not-declared"}
+        got = world.outcome()
+        assert got.total("dead-lettered") == len(told)
+        assert sum(got.fates.values()) == len(events)
+        assert {key[3] for key in got.panes} == {"inputs"}
+
+
+def test_labels_count_from_when_they_are_declared():
+    events = HOURS_OF_TRAFFIC.events()
+    half = len(events) // 2
+    world = World().activate(files(model(labels=None, retain="3h"), (policy("inputs", DRIFT),))).tell(events[:half]).drain()
+    letters = len(world.tables.dead_letters)
+    world.activate().tell(events[half:]).drain()
+    assert len(world.tables.dead_letters) == letters > 0
+    assert world.outcome().total("joined") > 0

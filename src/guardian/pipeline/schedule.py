@@ -112,7 +112,7 @@ def _revised(
 def _new(timeline: Timeline, names: tuple[str, str, str], seen: Seen, memory: RuleMemory, until: int) -> Iterator[Due]:
     pane = timeline.latest.spans.pane_ms
     first = first_pane(seen.first, pane)
-    silence_ends = last_pane_end(seen.last + timeline.latest.model.spec.retire_after, pane)  # Then the version is retired.
+    silence_ends = first_pane(seen.last + timeline.latest.model.spec.retire_after, pane)  # Where the version is retired.
     until = min(until, max(last_pane_end(seen.last, pane), min(seen.ticked // pane * pane, silence_ends)))
     frontier = first if memory.frontier is None else memory.frontier
     older = memory.first is not None and first < memory.first
