@@ -62,7 +62,7 @@ def reader(database):
 def test_a_verdict_row_is_the_public_one(reader):
     rows = list(reader.verdicts(Filter(policy="p", limit=1)))
     start, end = window(3)
-    assert tuple(rows[0]) == fields.VERDICT_FIELDS == tuple(PUBLIC["verdicts"].split())
+    assert tuple(rows[0]) == tuple(PUBLIC["verdicts"].split())
     assert rows[0]["window"] == {"start": format_time(start), "end": format_time(end)}
     assert rows[0]["digests"] == {"policy": "sha256:p", "model": "sha256:m", "reference": None, "evidence": "sha256:e"}
     assert rows[0]["recorded_at"] == format_time(NOW + 4)
@@ -112,6 +112,21 @@ def test_a_measurement_is_shown_once_for_both_rungs(reader):
     assert [(row["window"]["end"], row["rule"]) for row in rows] == [
         (format_time(window(day)[1]), rule) for day in (0, 1, 2, 3) for rule in RULES
     ]
+
+
+def test_a_limit_of_measurements_counts_measurements(reader):
+    for everything in (False, True):
+        rows = list(reader.measurements(Filter(everything=everything)))
+        for limit in range(1, len(rows) + 2):
+            assert list(reader.measurements(Filter(everything=everything, limit=limit))) == rows[-limit:]
+
+
+def test_rows_come_by_pages(reader, monkeypatch):
+    asked = Filter(everything=True)
+    whole = [list(read(asked)) for read in (reader.verdicts, reader.measurements, reader.windows, reader.audit)]
+    monkeypatch.setattr(fields, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(fields, "RECORDS_AT_ONCE", 1)
+    assert [list(read(asked)) for read in (reader.verdicts, reader.measurements, reader.windows, reader.audit)] == whole
 
 
 def test_windows_count_their_verdicts(reader):

@@ -7,8 +7,8 @@ only says where it lies.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final
@@ -28,12 +28,10 @@ if TYPE_CHECKING:
     from guardian.adapters.sql.database import Database
 
 RECORDS_AT_ONCE: Final = 100  # Audit records fetched and parsed together: bounds memory.
-ROWS_AT_ONCE: Final = 1_000
+ROWS_AT_ONCE: Final = 1_000  # Rows fetched together where no limit is given; a limit's rows are held, to be turned round.
+RUNGS_MAX: Final = 2  # Verdicts that one measurement can have: warn and error.
+DUE_POINT: Final = ("window_end", "due_at", "model", "policy", "version")  # Of a verdict, in the order of printing.
 
-VERDICT_FIELDS: Final = (
-    "id", "model", "version", "policy", "rule", "severity", "metric", "subject", "window", "revision", "final", "due_at",
-    "recorded_at", "verdict", "reason", "value", "interval", "threshold", "n", "detail", "alert_id", "digests",
-)  # fmt: skip
 MEASUREMENT_FIELDS: Final = (
     "model", "version", "policy", "rule", "metric", "subject", "window", "value", "interval", "n", "detail", "due_at", "final",
 )  # fmt: skip
@@ -93,14 +91,11 @@ class Reader:
 
     def measurements(self, wanted: Filter) -> Iterator[dict[str, Any]]:
         """Yield what was measured, once for both rungs of a rule."""
+        limit = wanted.limit
+        twice = wanted if limit is None else replace(wanted, limit=RUNGS_MAX * limit)
         with self._database.reading() as connection:
-            pairs = ((_verdict_row(e, b, r), e) for e, b, r in self._verdicts(connection, wanted))
-            seen: set[tuple[Any, ...]] = set()
-            for row, entry in pairs:
-                key = (entry.model, entry.version, entry.policy, entry.rule, entry.subject, entry.window_end, entry.due_at)
-                if key not in seen:
-                    seen.add(key)
-                    yield {name: row[name] for name in MEASUREMENT_FIELDS}
+            rows = _once(self._verdicts(connection, twice))
+            yield from rows if limit is None else deque(rows, maxlen=limit)
 
     def _verdicts(self, connection: Connection, wanted: Filter) -> Iterator[tuple[Any, Mapping[str, Any], Mapping[str, Any]]]:
         verdict = table("verdict")
@@ -109,10 +104,9 @@ class Reader:
         if not wanted.everything:
             narrow.append(verdict.c.latest)
         # Rows of one record come together, so that each record is fetched and parsed once.
-        order = [verdict.c[name] for name in ("window_end", "due_at", "model", "policy", "version", "record", "position")]
+        order = [verdict.c[name] for name in (*DUE_POINT, "record", "position")]
         query = select(verdict).where(*narrow).order_by(*_newest(order, wanted)).limit(wanted.limit)
-        entries = connection.execute(query).all()
-        groups = groupby(entries if wanted.limit is None else entries[::-1], key=lambda entry: entry.record)
+        groups = groupby(_oldest_first(connection, query, wanted), key=lambda entry: entry.record)
         numbered = ((record, list(own)) for record, own in groups)
         while part := list(islice(numbered, RECORDS_AT_ONCE)):
             bodies = _bodies(connection, [record for record, _ in part])
@@ -146,11 +140,12 @@ class Reader:
         narrow = [verdict.c.latest, *_where(verdict, wanted, "model", "policy", "rule", "severity")]
         narrow += _between(verdict.c.window_end, wanted, ends=True)
         counted = select(*key, verdict.c.verdict, verdict.c.final, func.count()).where(*narrow)
-        query = counted.group_by(*key, verdict.c.verdict, verdict.c.final).order_by(key[3], key[2], key[0], key[1])
+        order = _newest([key[3], key[2], key[0], key[1]], wanted)
+        query = counted.group_by(*key, verdict.c.verdict, verdict.c.final).order_by(*order)
         with self._database.reading() as connection:
-            groups = groupby(connection.execute(query), key=lambda row: tuple(row[:4]))
-            rows = [_window_row(window, list(counts)) for window, counts in groups]
-        yield from rows[-wanted.limit :] if wanted.limit else rows
+            groups = groupby(_paged(connection, query), key=lambda row: tuple(row[:4]))
+            rows = (_window_row(window, list(counts)) for window, counts in groups)
+            yield from rows if wanted.limit is None else list(islice(rows, wanted.limit))[::-1]
 
     def models(self, wanted: Filter) -> Iterator[dict[str, Any]]:
         """Yield models and versions with what is counted and judged of them."""
@@ -182,19 +177,23 @@ class Reader:
         yield from self._kept(select(request.c.row).where(*narrow), order, wanted, RETRAINING_FIELDS)
 
     def _kept(self, query: Any, order: list[Any], wanted: Filter, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+        query = query.order_by(*_newest(order, wanted)).limit(wanted.limit)
         with self._database.reading() as connection:
-            kept = list(connection.execute(query.order_by(*_newest(order, wanted)).limit(wanted.limit)).scalars())
-        for text in kept if wanted.limit is None else kept[::-1]:
-            row = json.loads(text)
-            yield {name: row.get(name) for name in names}
+            for (text,) in _oldest_first(connection, query, wanted):
+                row = json.loads(text)
+                yield {name: row.get(name) for name in names}
 
     def audit(self, wanted: Filter) -> Iterator[dict[str, Any]]:
         """Yield audit records by (recorded_at, stream, seq), with their bodies read but nothing verified."""
         record = table("audit_record")
-        names = ("stream", "seq", "id", "kind", "recorded_at", "model", "body", "prev", "hash")
         order = [record.c.recorded_at, record.c.stream, record.c.seq]
         narrow = [*_where(record, wanted, "model"), *_between(record.c.recorded_at, wanted)]
-        query = select(*(record.c[name] for name in names)).where(*narrow).order_by(*_newest(order, wanted)).limit(wanted.limit)
+        query = (
+            select(*(record.c[name] for name in AUDIT_FIELDS))
+            .where(*narrow)
+            .order_by(*_newest(order, wanted))
+            .limit(wanted.limit)
+        )
         with self._database.reading() as connection:
             for found in _oldest_first(connection, query, wanted):
                 row = dict(zip(AUDIT_FIELDS, found, strict=True))
@@ -245,7 +244,22 @@ def _newest(order: list[Any], wanted: Filter) -> list[Any]:
 def _oldest_first(connection: Connection, query: Any, wanted: Filter) -> Iterable[Any]:
     if wanted.limit is not None:
         return connection.execute(query).all()[::-1]
+    return _paged(connection, query)
+
+
+def _paged(connection: Connection, query: Any) -> Iterable[Any]:
     return connection.execute(query, execution_options={"yield_per": ROWS_AT_ONCE})
+
+
+def _once(found: Iterable[tuple[Any, Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Yield what was measured of verdicts in the order of `_verdicts`; a rule's rungs at one due point say the same."""
+    for _, together in groupby(found, key=lambda one: tuple(getattr(one[0], name) for name in DUE_POINT)):
+        seen: set[tuple[str, str]] = set()
+        for entry, record, row in together:
+            if (entry.rule, entry.subject) not in seen:
+                seen.add((entry.rule, entry.subject))
+                verdict = _verdict_row(entry, record, row)
+                yield {name: verdict[name] for name in MEASUREMENT_FIELDS}
 
 
 def _bodies(connection: Connection, ids: list[str]) -> dict[str, dict[str, Any]]:
