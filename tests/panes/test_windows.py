@@ -105,6 +105,7 @@ def test_evidence_is_what_was_read_and_comes_back_from_its_bytes(seed, mixed):
     assert (again.predictions, again.labelled, again.changed) == (window.predictions, window.labelled, evidence.changed)
     assert again.changed == ({"column/age"} if mixed else frozenset())
     for name in evidence.parts:
+        assert not (evidence.part(name).flags.writeable or again.part(name).flags.writeable)
         assert again.part(name).tolist() == window.part(name).tolist()
     if mixed:
         with pytest.raises(ChangedError):
@@ -163,6 +164,8 @@ def test_evidence_of_another_format_is_refused():
 def test_a_reference_comes_back_from_its_bytes(p):
     one = pane(p, 3)
     reference = Reference(p, one.inputs, one.labels)
+    with pytest.raises(InvalidStateError, match="format 2"):
+        Reference.from_bytes(reference.to_bytes().replace(b'"format":1', b'"format":2'))
     again = Reference.from_bytes(reference.to_bytes())
     assert again == reference
     assert again.digest == reference.digest == digest(reference.to_bytes())

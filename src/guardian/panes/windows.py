@@ -7,7 +7,7 @@ the metrics that read them cannot be measured. So it is with parts whose sums ov
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from guardian.catalog.layout import Part, Space
 
-EVIDENCE_FORMAT = 1
+EVIDENCE_FORMAT: Final = 1
+REFERENCE_FORMAT: Final = 1
 
 
 @dataclass(slots=True)
@@ -197,6 +198,7 @@ class Evidence:
             cells = np.zeros(part.size, np.int64)
             cells[stored["cells"]] = stored["counts"]
             parts[name] = cells.reshape(part.shape)
+            parts[name].flags.writeable = False
         return cls(
             parameters, body["predictions"], body["labelled"], parts, frozenset(body["changed"]), frozenset(body["beyond"])
         )
@@ -215,12 +217,16 @@ def _part(parameters: Parameters, name: str) -> Part:
 
 
 def evidence_of(window: Window, names: Sequence[str]) -> Evidence:
-    """Take out of a window the named parts that its task has."""
+    """Take out of a window the named parts that its task has; `labelled` is 0 where none of them is about labels.
+
+    A label that arrives then changes the evidence of what reads labels, and nothing else's.
+    """
     layout = layout_of(window.parameters)
     known = [n for n in names if n in layout.inputs.by_name or n in layout.labels.by_name]
     changed, beyond = window.changed & frozenset(known), window.beyond & frozenset(known)
     parts = {name: window.part(name) for name in known if name not in changed | beyond}
-    return Evidence(window.parameters, window.predictions, window.labelled, parts, changed, beyond)
+    labelled = window.labelled if any(name in layout.labels.by_name for name in known) else 0
+    return Evidence(window.parameters, window.predictions, labelled, parts, changed, beyond)
 
 
 @dataclass(frozen=True)
@@ -234,7 +240,7 @@ class Reference:
     def to_bytes(self) -> bytes:
         """Return canonical bytes; `digest` is of these."""
         body = {
-            "format": EVIDENCE_FORMAT,
+            "format": REFERENCE_FORMAT,
             "parameters": self.parameters.to_json(),
             "inputs": [self.inputs.cells.tolist(), self.inputs.counts.tolist()],
             "labels": [self.labels.cells.tolist(), self.labels.counts.tolist()],
@@ -248,8 +254,10 @@ class Reference:
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Reference:
-        """Read `to_bytes` back."""
+        """Read `to_bytes` back. Raises InvalidStateError on a format that this code does not know."""
         body = msgspec.json.decode(blob)
+        if body["format"] != REFERENCE_FORMAT:
+            raise InvalidStateError(f"a reference of format {body['format']}", hint="run the release that wrote it")
         vectors = [Sparse(np.array(body[s][0], np.int64), np.array(body[s][1], np.int64)) for s in ("inputs", "labels")]
         return cls(Parameters.from_json(body["parameters"]), *vectors)
 
