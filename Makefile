@@ -11,11 +11,7 @@ DEMO_DIR ?= guardian-demo
 demo: $(VENV)/.default  ## Replay two real models and tell what was found.
 	$(BIN)/guardian demo --dir $(DEMO_DIR) --force
 
-test: $(VENV)/.dev  ## Lint, types, contracts and the whole suite.
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
+test: lint  ## Lint, types, contracts and the whole suite.
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev  ## What `make test` checks without running anything.
