@@ -137,8 +137,13 @@ class _Checker:
         return _Found(path, union == path, error), union
 
     def spurious(self, found: _Found) -> bool:
-        """A list whose items are all wrong is not short as well."""
-        if found.error["type"] != "too_short":
+        """What was refused is neither left out nor null, and a list whose items are all wrong is not short as well."""
+        kind = found.error["type"]
+        if not self.document.whole and (
+            kind in {"missing", "too_short"} or kind.startswith("file.") or found.error["input"] is None
+        ):
+            return True
+        if kind != "too_short":
             return False
         value = self.document.get(found.path)
         return isinstance(value, list | dict) and len(value) >= found.error["ctx"]["min_length"]

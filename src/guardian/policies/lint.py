@@ -72,7 +72,7 @@ class _Advice:
     def requirements(self) -> Iterator[Mistake]:
         """Yield requirements without effect, and one that is hardly ever met."""
         require, metric = self.rule.require, self.metric
-        if require.label_coverage is not None and not metric.needs_labels:
+        if require.label_coverage is not None and not metric.needs_labels and self.rule.retrain is None:
             what = f"{metric.name} does not wait for labels"
             yield self.warn("unused-requirement", ("require", "label_coverage"), what, "remove label_coverage")
         if require.group_size is not None and metric.of != "groups":
@@ -102,11 +102,34 @@ class _Advice:
         unknown = f"{rule.alert} is always unknown for {model.name}"
         if spec.labels is None and (metric.needs_labels or "delay" in metric.reads):
             yield self.warn("no-labels", ("metric",), f"{unknown}: it gets no labels", "add labels to the model file")
-        if spec.reference is None and (metric.needs_reference or rule.change is not None):
-            path: Path = ("metric",) if metric.needs_reference else ("change",)
+        by_itself = metric.is_unknown_without_reference(spec.task)
+        if spec.reference is None and (by_itself or rule.change is not None):
+            path: Path = ("metric",) if by_itself else ("change",)
             yield self.warn("no-reference", path, f"{unknown}: it has no reference", "add reference to the model file")
         if spec.columns.score is None and self.needs_score(model):
             yield self.warn("no-score", ("metric",), f"{unknown}: it gives no score", "name columns.score in the model file")
+
+        if metric.of == "columns" and not subjects_of(rule, model):
+            what = f"{metric.name} is defined for no column of {model.name} that {rule.alert} names, so nothing is judged there"
+            at: Path = ("metric",) if rule.columns is None else ("columns",)
+            yield self.warn("no-columns", at, what, f"it is for {' and '.join(metric.columns)} columns")
+        yield from self.retraining(model)
+
+    def retraining(self, model: ModelFile) -> Iterator[Mistake]:
+        """Yield a request for retraining that is weighed by labels while the rule does not wait for them."""
+        rule, labelled = self.rule, model.spec.labels is not None
+        if rule.retrain is None or self.metric.needs_labels or rule.require.label_coverage == 0:
+            return
+        often, why = ("usually", "before labels are mature") if labelled else ("always", "and no labels ever come")
+        what = f"{rule.alert} asks to retrain {model.name} {why}: {often} declined as immature-labels"
+        other = (
+            "put retrain on a performance rule"
+            if labelled
+            else "add labels to the model file and put retrain on a performance rule"
+        )
+        yield self.warn(
+            "retrain-declined", ("retrain",), what, f"{other}, or set require.label_coverage: 0 to ask without labels"
+        )
 
     def needs_score(self, model: ModelFile) -> bool:
         if self.metric.name in SCORED:

@@ -12,19 +12,22 @@ from guardian.canonical import digest_of
 from guardian.catalog.load import load_model
 from guardian.catalog.model_file import ModelFile
 from guardian.errors import InvalidFileError
-from guardian.files.document import choice_hint, shown
+from guardian.files.document import choice_hint, closest, shown
 from guardian.files.strict_yaml import read
 from guardian.files.validate import validate
 from guardian.metrics.base import Subject
 from guardian.metrics.registry import REGISTRY
-from guardian.policies.checks import Draft, check_draft, outputs_of
-from guardian.policies.model import Defaults, Except, Match, PolicyFile, Rule
+from guardian.policies.checks import check_draft, columns_of
+from guardian.policies.draft import draft_of
+from guardian.policies.model import Except, PolicyFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from guardian.errors import Mistake
     from guardian.files.document import Document, Path
+    from guardian.policies.draft import Draft
+    from guardian.policies.model import Rule
 
 SUFFIXES: Final = (".yaml", ".yml")  # Of the files that people write.
 CASES: Final = tuple(f".cases{suffix}" for suffix in SUFFIXES)  # Tests of policies lie beside them and are read by the tester.
@@ -74,8 +77,8 @@ def subjects_of(rule: Rule, model: ModelFile, classes: tuple[str, ...] = ()) -> 
     """Return what `rule` measures of `model`, in a fixed order.
 
     Rules of columns: `all` (also when nothing is said) is the features, then the protected attributes, then the outputs that
-    the model gives. `classes` are the canonical keys of a multiclass model's classes, known once there is a reference: what
-    `classes: all` stands for.
+    the model gives, those of them that the metric is defined for. `classes` are the canonical keys of a multiclass model's
+    classes, known once there is a reference: what `classes: all` stands for.
     """
     match REGISTRY[rule.metric].of:
         case "columns":
@@ -93,7 +96,7 @@ def _columns(rule: Rule, model: ModelFile) -> tuple[str, ...]:
     if isinstance(rule.columns, tuple):
         return rule.columns
     left_out = rule.columns.names if isinstance(rule.columns, Except) else ()
-    return tuple(name for name in (*model.spec.column_names, *outputs_of(model)) if name not in left_out)
+    return tuple(name for name in columns_of(model, REGISTRY[rule.metric]) if name not in left_out)
 
 
 def _column_subject(name: str, columns: tuple[str, ...]) -> Subject:
@@ -125,25 +128,22 @@ class _Loader:
                     self.mistakes.append(_kind_mistake(document))
 
     def take_model(self, document: Document) -> None:
-        found = load_model(document) if document.whole else ()
-        if isinstance(found, ModelFile):
+        found = load_model(document)
+        if isinstance(found, ModelFile) and document.whole:
             self.keep(document, "Model", found, self.models)
             return
-        self.mistakes += found
+        self.mistakes += () if isinstance(found, ModelFile) else found
         name = document.get(("metadata", "name"))
         if isinstance(name, str):
             self.broken.add(name)
 
     def take_policy(self, document: Document) -> None:
-        found = validate(document, PolicyFile) if document.whole else ()
-        if isinstance(found, PolicyFile):
+        self.drafts.append(draft_of(document))
+        found = validate(document, PolicyFile)
+        if not isinstance(found, PolicyFile):
+            self.mistakes += found
+        elif document.whole:
             self.keep(document, "Policy", found, self.policies)
-            self.drafts.append(Draft(document, found.spec.match, found.spec.defaults, dict(enumerate(found.spec.rules))))
-            return
-        self.mistakes += found
-        draft = _sound_part(document)
-        if draft is not None:
-            self.drafts.append(draft)
 
     def keep(self, document: Document, kind: str, file: F, others: dict[str, F]) -> None:
         """Keep a valid file, unless another has its name."""
@@ -175,8 +175,9 @@ class _Loader:
 
 
 def _kind(document: Document) -> Any:
+    """Return the kind that was meant, or None; what is written is checked with the rest of the document."""
     kind = document.get(("kind",))
-    return kind if kind in KINDS else None
+    return closest(kind, KINDS) if isinstance(kind, str) else None
 
 
 def _kind_mistake(document: Document) -> Mistake:
@@ -187,14 +188,3 @@ def _kind_mistake(document: Document) -> Mistake:
         return document.mistake("file.missing-key", (), '"kind" is missing', f"add it: {hint}")
     kind = document.value["kind"]
     return document.mistake("file.not-allowed", ("kind",), f"{shown(kind)} is no kind", choice_hint(kind, KINDS))
-
-
-def _sound_part(document: Document) -> Draft | None:
-    """Return what of a broken policy can be checked all the same."""
-    match = validate(document, Match, ("spec", "match"))
-    defaults = Defaults() if document.get(("spec", "defaults")) is None else validate(document, Defaults, ("spec", "defaults"))
-    rules = document.get(("spec", "rules"))
-    if not (isinstance(match, Match) and isinstance(defaults, Defaults) and isinstance(rules, list)):
-        return None
-    found = {i: validate(document, Rule, ("spec", "rules", i)) for i in range(len(rules))}
-    return Draft(document, match, defaults, {i: rule for i, rule in found.items() if isinstance(rule, Rule)})

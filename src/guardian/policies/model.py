@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
@@ -16,9 +16,13 @@ from guardian.catalog.model_file import DurationMs, Metadata, Strict
 from guardian.files.validate import Conflict, refuse
 from guardian.units import DAY_MS
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 RULES_MAX: Final = 500
 Severity = Literal["warn", "error"]
 Operator = Literal[">", ">=", "<", "<="]
+Change = Literal["drop", "rise", "ratio"]
 _CONDITION: Final = re.compile(r"\s*(>=|<=|>|<)\s*([-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*")
 
 
@@ -57,6 +61,26 @@ ConditionText = Annotated[
     PlainSerializer(str),
     Field(description='What must not be, such as "> 0.2"; decided on the interval.'),
 ]
+
+
+NO_RUNG: Final = Conflict(("alert",), "a rule needs warn, error or both", 'add error: "> 0.2"')
+
+
+def rung_conflicts(rungs: Mapping[Severity, Condition]) -> list[Conflict]:
+    """Return what is wrong between the rungs of one rule; places are below the rule."""
+    if len({condition.bad_above for condition in rungs.values()}) <= 1:
+        return []
+    return [Conflict(("error",), "warn and error must look the same way", "use > in both, or < in both")]
+
+
+def name_conflicts(names: Mapping[int, str]) -> list[Conflict]:
+    """Return the rules whose name an earlier one has, of names by the rule's place; places are below the spec."""
+    first = {name: i for i, name in reversed([*names.items()])}
+    return [
+        Conflict(("rules", i, "alert"), f"two rules are called {name}", "rename one")
+        for i, name in names.items()
+        if first[name] != i
+    ]
 
 
 class Match(Strict):
@@ -125,7 +149,7 @@ class Rule(Strict):
     classes: Literal["all"] | tuple[str, ...] | None = Field(
         default=None, description="For multiclass metrics: per class instead of macro."
     )
-    change: Literal["drop", "rise", "ratio"] | None = Field(default=None, description="Judge the change from the reference.")
+    change: Change | None = Field(default=None, description="Judge the change from the reference.")
     parameters: dict[str, float] = Field(default_factory=dict, description="Parameters of the metric, such as quantile.")
     warn: ConditionText | None = Field(default=None, description='What must not be, such as "> 0.1".')
     error: ConditionText | None = Field(default=None, description='What must not be, such as "> 0.2".')
@@ -157,10 +181,7 @@ class Rule(Strict):
 
     @model_validator(mode="after")
     def _has_a_rung(self) -> Self:
-        if not self.rungs:
-            refuse("Rule", [Conflict(("alert",), "a rule needs warn, error or both", 'add error: "> 0.2"')])
-        if self.warn and self.error and self.warn.bad_above != self.error.bad_above:
-            refuse("Rule", [Conflict(("error",), "warn and error must look the same way", "use > in both, or < in both")])
+        refuse("Rule", [NO_RUNG] if not self.rungs else rung_conflicts(dict(self.rungs)))
         return self
 
 
@@ -174,13 +195,7 @@ class PolicySpec(Strict):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        seen: set[str] = set()
-        repeated: list[Conflict] = []
-        for i, rule in enumerate(self.rules):
-            if rule.alert in seen:
-                repeated.append(Conflict(("rules", i, "alert"), f"two rules are called {rule.alert}", "rename one"))
-            seen.add(rule.alert)
-        refuse("PolicySpec", repeated)
+        refuse("PolicySpec", name_conflicts({i: rule.alert for i, rule in enumerate(self.rules)}))
         return self
 
 
