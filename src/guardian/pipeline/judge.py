@@ -70,6 +70,7 @@ class Judge:
             if due_at % timeline.latest.spans.pane_ms == 0:
                 sitting.close_removed(version)
                 sitting.retire(version)
+        sitting.effects.artifacts += [Artifact(name, "evidence", blob) for name, blob in sitting.kept.items()]
         return sitting.effects
 
     def abandon(self, state: ModelState, timeline: Timeline, memory: ModelMemory) -> Effects:
@@ -103,8 +104,9 @@ class _Sitting:
     due_at: int
     effects: Effects = field(default_factory=Effects)
     windows: dict[tuple[str, int, int, str], Window] = field(default_factory=dict)
-    evidence: dict[tuple[int, tuple[str, ...]], tuple[Evidence, str]] = field(default_factory=dict)
+    evidence: dict[tuple[int, tuple[str, ...]], tuple[Evidence, str, bytes]] = field(default_factory=dict)
     totals: dict[str, tuple[int, list[tuple[int, int]]]] = field(default_factory=dict)
+    kept: dict[str, bytes] = field(default_factory=dict)
 
     def due(self, version: str) -> list[tuple[_Span, list[Due]]]:
         """Return the windows that are due, oldest first, each with its rules by policy."""
@@ -154,11 +156,12 @@ class _Sitting:
             held.final_until = max(held.final_until, due.end)
         out: list[VerdictRow] = []
         for subject in subjects_of(due.rule, due.epoch.model, due.epoch.parameters.classes):
-            evidence, name = self._evidence(live, due, subject)
+            evidence, name, blob = self._evidence(live, due, subject)
             known, measurement = pending.measured.get(subject.key, ("", None))
             if measurement is None or known != name:
                 measurement = measure(due.rule, subject, evidence, self.judge.reference(due.epoch))
                 pending.measured[subject.key] = (name, measurement)
+                self.kept[name] = blob
             rows = self._rungs(version, due, subject, measurement, name, pending)
             out += self._alerts(due, subject, rows, after, held.final_until)
         if due.final:
@@ -174,15 +177,13 @@ class _Sitting:
             self.windows[key] = window_of(panes, due.epoch.parameters)
         return self.windows[key]
 
-    def _evidence(self, live: Window, due: Due, subject: Subject) -> tuple[Evidence, str]:
+    def _evidence(self, live: Window, due: Due, subject: Subject) -> tuple[Evidence, str, bytes]:
         names = parts_read(REGISTRY[due.rule.metric], subject)
         key = (id(live), names)
         if key not in self.evidence:
             evidence = evidence_of(live, names)
             blob = evidence.to_bytes()
-            name = digest(blob)
-            self.evidence[key] = (evidence, name)
-            self.effects.artifacts.append(Artifact(name, "evidence", blob))
+            self.evidence[key] = (evidence, digest(blob), blob)
         return self.evidence[key]
 
     def _rungs(
