@@ -1,5 +1,7 @@
 """Loading a set: what counts, what is told, and what a rule measures."""
 
+import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,50 @@ def test_a_model_without_a_score_has_no_such_subject():
         Subject(column="area"),
         Subject(output="prediction"),
     )
+
+
+def test_all_columns_are_those_that_the_metric_is_defined_for(loans):
+    prices = loaded().models["prices"]
+    ks, new = rule_of({"metric": "drift.ks"}), rule_of({"metric": "quality.new_category_share", "columns": "all"})
+    assert subjects_of(ks, loans) == (Subject(column="income"), Subject(output="score"))
+    assert subjects_of(ks, prices) == (Subject(column="area"), Subject(output="prediction"))
+    assert subjects_of(new, loans) == (
+        *(Subject(column=c) for c in ("salary_range", "SEX", "RACE")),
+        Subject(output="prediction"),
+    )
+    assert subjects_of(new, prices) == ()
+    but = rule_of({"metric": "quality.out_of_range_share", "columns": {"except": ("score",)}})
+    assert subjects_of(but, loans) == (Subject(column="income"),)
+
+
+def test_a_regression_has_no_score_whatever_its_columns_are_called():
+    named = MODELS.replace(b"task: regression", b"task: regression\n  columns: {score: p}")
+    assert told({"m.yaml": named, "p.yaml": policy(GOOD + ", columns: [score]").replace(b"[loans]", b"[prices]")}) == [
+        ("policy.unknown-column", "p.yaml")
+    ]
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["> 1", "7d", "9" * 30 + "d", "all"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4) | st.just("except"), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(Rule.model_fields)), VALUES), st.sampled_from(["match", "defaults", "rules"]), VALUES
+)
+def test_any_value_at_any_key_is_a_mistake_and_no_crash(rule, key, value):
+    spec = {"match": {"models": ["loans"]}, "defaults": {}, "rules": [{"alert": "A", "metric": "drift.psi", **rule}]}
+    spec = {**spec, key: value} if value else spec
+    text = json.dumps({"apiVersion": "guardian/v1alpha1", "kind": "Policy", "metadata": {"name": "p"}, "spec": spec})
+    with suppress(InvalidFileError):
+        load_set({"m.yaml": MODELS, "p.yaml": text.encode()})
 
 
 def test_a_feature_named_like_an_output_is_the_feature(loans):

@@ -46,6 +46,22 @@ def test_valid_files_print_how_late_their_alerts_are(capsys):
     assert err == "2 models, 7 policies: 0 errors, 0 warnings\n"
 
 
+def test_many_mistakes_are_all_told_at_once_whatever_stands_beside_them(home, capsys):
+    put(home, "bad", "none-hides-another")
+    code, out, _ = run(capsys, "policy", "check")
+    assert code == 1
+    assert len(out.splitlines()) >= 30
+    for what in (
+        'no model file describes "loan"',
+        '"drift.pis"',
+        "did you mean drift.psi?",
+        "[SEXX]",
+        "modell",
+        "two rules are called A",
+    ):
+        assert what in out
+
+
 def test_every_mistake_is_one_line_with_its_place_and_the_exit_code_is_1(home, capsys):
     put(home, "bad", "many-at-once")
     code, out, err = run(capsys, "policy", "check")
