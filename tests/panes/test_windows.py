@@ -105,7 +105,7 @@ def test_evidence_is_what_was_read_and_comes_back_from_its_bytes(seed, mixed):
     assert (again.predictions, again.labelled, again.changed) == (window.predictions, window.labelled, evidence.changed)
     assert again.changed == ({"column/age"} if mixed else frozenset())
     for name in evidence.parts:
-        assert not (evidence.part(name).flags.writeable or again.part(name).flags.writeable)
+        assert not any(one.part(name).flags.writeable for one in (evidence, again))
         assert again.part(name).tolist() == window.part(name).tolist()
     if mixed:
         with pytest.raises(ChangedError):
