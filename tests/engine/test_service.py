@@ -174,6 +174,15 @@ def test_a_refusal_is_recorded_although_an_operators_decision_made_the_claim_sta
     assert story.outcome().requests[request]["state"] == "approved"
 
 
+def test_of_files_that_are_gone_it_is_told_what_became_of_them_and_not_how_it_was_written_down():
+    scene = Scene()
+    scene.story.tell(EVENTS)
+    scene.run(lambda: None, scene.set(files(model("other", reference=None), ())), scene.ask(FILES), lambda: None)
+    assert [line for line in scene.lines if line.endswith(": loans")] == ["activation: loans", "deactivation: loans"]
+    assert [line for line in scene.lines if line.startswith("alert resolved")]
+    assert "firing" not in {row["state"] for row in scene.story.outcome().alerts.values()}
+
+
 def test_no_model_file_at_all_is_refused_while_something_is_held():
     scene = Scene()
     scene.run(scene.set(NOTHING), scene.ask(FILES), lambda: None, lambda: scene.story.tell(EVENTS[:10]), lambda: None)

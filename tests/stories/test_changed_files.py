@@ -5,6 +5,7 @@ from collections import defaultdict
 import pytest
 
 from guardian.errors import GuardianError
+from guardian.events.encode import LabelData, PredictionData, encode_label, encode_prediction
 from guardian.pipeline.epochs import ForbiddenChangeError
 from guardian.testing.stories import (
     ACCURACY,
@@ -301,6 +302,20 @@ def test_what_an_event_says_of_a_removed_personal_feature_is_not_kept_of_its_dea
     world.tell([no_class]).drain()
     (letter,) = world.tables.dead_letters.values()
     assert letter.reason == "not-a-class"
+    assert not letter.sample
+
+
+def test_what_a_sum_that_would_overflow_says_of_a_removed_personal_feature_is_not_kept_either():
+    both = {"rooms": {"type": "numeric"}, "street": {"type": "categorical", "pii": True}}
+    world = World().activate(files(model(**RENTS | {"features": both}), ()))
+    most, street = float(1 << 20), {"rooms": 3.0, "street": "High Street"}
+    said = PredictionData(model="loans", features=street, prediction=most)
+    world.tell([encode_prediction(f"r{i}", START + i, said) for i in range(2)]).drain()
+    world.activate(files(model(**RENTS), ()))
+    truths = [LabelData(prediction_id=f"r{i}", model="loans", label=-most / 2) for i in range(2)]
+    world.tell([encode_label(START + 10 + i, label) for i, label in enumerate(truths)]).drain()
+    (letter,) = world.tables.dead_letters.values()
+    assert letter.reason == "value-out-of-range"
     assert not letter.sample
 
 
