@@ -44,3 +44,14 @@ def test_a_step_takes_as_many_events_as_it_is_told_however_the_log_holds_them(an
     whole, rest = divmod(len(EVENTS), limit)
     assert taken == [limit] * whole + [rest] * (rest > 0)
     assert sum(world.outcome().fates.values()) == len(EVENTS)
+
+
+def test_a_log_that_lost_counted_events_at_its_end_is_not_read_on():
+    world = World().activate()
+    for first in range(0, 40, 10):
+        world.tell(EVENTS[first : first + 10])
+    world.drain(10)
+    lose(world.log, 30)
+    with pytest.raises(LogGapError, match="ends at offset 30 and 40 events") as caught:
+        world.start()
+    assert fate_of(caught.value) is Fate.STOP

@@ -79,6 +79,11 @@ class Engine:
     def open(self) -> None:
         """Claim the partition, which fences whoever held it, and load its state."""
         self.claim: Claim = self._store.claim(self._partition, self._owner)
+        if (end := self._log.end()) < self.claim.next_offset:
+            raise LogGapError(
+                f"the log ends at offset {end} and {self.claim.next_offset} events of it are counted",
+                hint="somebody cut the log or put another in its place: restore it from a backup",
+            )
         self._load()
 
     def _load(self) -> None:
@@ -269,7 +274,7 @@ class Engine:
 
 
 class LogGapError(GuardianError):
-    """The log does not hold the event that is to be counted next; going on would shift every later offset."""
+    """The log does not hold what it held, or not the event that is to be counted next: later offsets would mean other events."""
 
     code = "log.gap"
 
