@@ -52,6 +52,7 @@ def test_a_log_that_lost_counted_events_at_its_end_is_not_read_on():
         world.tell(EVENTS[first : first + 10])
     world.drain(10)
     lose(world.log, 30)
+    world.log._end = 30  # As the inbox says it, which knows only the rows that it has.
     with pytest.raises(LogGapError, match="ends at offset 30 and 40 events") as caught:
         world.start()
     assert fate_of(caught.value) is Fate.STOP
