@@ -161,8 +161,21 @@ def refold(
             f"the window that ends at {min(fresh)} is settled and was judged again",
             hint="judge no window after its final revision",
         )
+    if len(fresh) == 1 and track.steps and (quiet := _quiet(track, points[0], open_after, close_after)) is not None:
+        return _settle(quiet, settled_until), ()
     news = [one for one in sorted(fresh.values(), key=lambda s: s.place) if not _is_known(track, one)]
     return _revised(track, key, news, settled_until)
+
+
+def _quiet(track: Track, point: Point, open_after: int, close_after: int) -> Track | None:
+    """Append a newest window that is not violated where nothing is open: most windows of most rules. None in any other case."""
+    last = track.steps[-1]
+    if point.signal not in {Signal.SATISFIED, Signal.NEITHER} or last.fold.episode is not None:
+        return None
+    if point.window_end <= max(track.newest, last.point.window_end):
+        return None
+    steps = (*track.steps, _Step(point, open_after, close_after))
+    return replace(track, steps=steps, newest=point.window_end, demoted=None)
 
 
 def _is_known(track: Track, one: _Step) -> bool:

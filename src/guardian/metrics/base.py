@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
@@ -96,7 +97,12 @@ class Subject:
     @property
     def key(self) -> str:
         """One text that tells subjects of one rule apart, e.g. `column=AGEP`."""
-        return ",".join(f"{name}={value}" for name, value in self.to_json().items())
+        return _key(self)
+
+
+@lru_cache(maxsize=4096)  # Subjects of the rules in use; their keys are asked for again and again.
+def _key(subject: Subject) -> str:
+    return ",".join(f"{name}={value}" for name, value in subject.to_json().items())
 
 
 class Counts(Protocol):
