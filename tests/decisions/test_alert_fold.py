@@ -236,6 +236,15 @@ def test_a_run_that_nobody_was_told_of_hands_on_what_it_stood_for():
     assert world.track.current.replaces == (old,)
 
 
+@pytest.mark.parametrize("before", [[], [point(1, Signal.SATISFIED)]])
+def test_of_two_points_of_one_window_the_later_counts(before):
+    counts = {"open_after": 1, "close_after": 1, "settled_until": -1}
+    track, _ = refold(Track(), KEY, before, **counts)
+    track, moves = refold(track, KEY, [point(2, Signal.SATISFIED), point(2, Signal.VIOLATED)], **counts)
+    assert [move.kind for move in moves] == [Kind.FIRING]
+    assert track.current is not None
+
+
 def test_a_settled_window_cannot_be_judged_again():
     world = World()
     world.say(point(1, V), settled_until=10)

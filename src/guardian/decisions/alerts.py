@@ -161,7 +161,7 @@ def refold(
             f"the window that ends at {min(fresh)} is settled and was judged again",
             hint="judge no window after its final revision",
         )
-    if len(fresh) == 1 and track.steps and (quiet := _quiet(track, points[0], open_after, close_after)) is not None:
+    if len(fresh) == 1 and track.steps and (quiet := _quiet(track, points[-1], open_after, close_after)) is not None:
         return _settle(quiet, settled_until), ()
     news = [one for one in sorted(fresh.values(), key=lambda s: s.place) if not _is_known(track, one)]
     return _revised(track, key, news, settled_until)
