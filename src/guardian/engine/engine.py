@@ -260,7 +260,7 @@ class Engine:
                     continue  # Nothing depends on where between two instants a clock stands: no record is made of it.
                 clock = instants[-1]
                 for seen in model.versions.values():
-                    seen.ticked = clock if not seen.retired else seen.ticked
+                    seen.ticked = clock
             for instant in instants:
                 effects.extend(self.judges[name].judge(model, timeline, self.memories[name], instant))
             model.advance(clock)
