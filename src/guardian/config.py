@@ -76,21 +76,85 @@ def _span(default_ms: int, doc: str, *, low_ms: int, high_ms: int) -> Any:
     return field(default=default_ms, metadata={"doc": doc, "low": low_ms, "high": high_ms, "span": True})
 
 
+def _text(default: str, doc: str, *, pattern: str, hint: str) -> Any:
+    return field(default=default, metadata={"doc": doc, "pattern": pattern, "hint": hint})
+
+
+_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting. Spans are milliseconds here and durations such as `30s` in the file, under the name without `_ms`.
 
     Attributes:
         batch_events: Events that are counted and landed in one transaction.
+        batch_wait_ms: How long a worker waits for a batch to fill.
         poll_ms: Pause of the engine when the inbox is empty.
         checkpoint_every_ms: How often the audit log's heads are signed.
         tick_every_ms: How often silent partitions of live clocks are looked for.
+        judge_every_ms: How often a fleet's judge looks whether a model's clock has moved.
+        session_timeout_ms: After how long without a heartbeat a worker's partitions go to others.
+        watchdog_ms: After how long without progress on a log that has more a worker gives up, for its supervisor to start anew.
+        database: URL of a PostgreSQL database; empty means the home's SQLite file.
+        broker: Kafka's addresses, `host:port`, comma-separated.
+        topic_prefix: What the names of topics begin with.
+        group: The workers' consumer group.
+        partitioner: How producers choose an event's partition from its key.
+        broker_security: How workers talk to the broker.
+        broker_mechanism: How they say who they are.
+        broker_user: As whom.
+        broker_password: With which password; best given in the environment.
+        broker_ca: File of the certificates to trust; empty means the system's.
     """
 
     batch_events: int = _count(20_000, "Events counted and landed in one transaction.", low=1, high=1_000_000)
+    batch_wait_ms: int = _span(500, "How long a worker waits for a batch to fill.", low_ms=1, high_ms=MINUTE_MS)
     poll_ms: int = _span(500, "Pause when the inbox is empty.", low_ms=1, high_ms=MINUTE_MS)
     checkpoint_every_ms: int = _span(HOUR_MS, "How often the audit log is signed.", low_ms=1_000, high_ms=30 * DAY_MS)
     tick_every_ms: int = _span(MINUTE_MS, "How often silence is looked for.", low_ms=1_000, high_ms=DAY_MS)
+    judge_every_ms: int = _span(500, "How often a fleet's judge looks whether a clock has moved.", low_ms=10, high_ms=HOUR_MS)
+    session_timeout_ms: int = _span(
+        15_000, "After how long without a heartbeat a worker's partitions go to others.", low_ms=6_000, high_ms=30 * MINUTE_MS
+    )
+    watchdog_ms: int = _span(
+        5 * MINUTE_MS, "After how long without progress a worker ends, to be started anew.", low_ms=10_000, high_ms=DAY_MS
+    )
+    database: str = _text(
+        "",
+        "URL of a PostgreSQL database; empty means the home's SQLite file.",
+        pattern=r"(postgresql://\S+)?",
+        hint="write postgresql://USER:PASSWORD@HOST/NAME, or nothing for the home's SQLite file",
+    )
+    broker: str = _text(
+        "127.0.0.1:9092",
+        "Kafka's addresses.",
+        pattern=r"[^\s:,]+:\d+(,[^\s:,]+:\d+)*",
+        hint="write HOST:PORT, several with commas between",
+    )
+    topic_prefix: str = _text("guardian", "What the names of topics begin with.", pattern=_NAME, hint="letters, digits, . _ -")
+    group: str = _text("guardian", "The workers' consumer group.", pattern=_NAME, hint="letters, digits, . _ -")
+    partitioner: str = _text(
+        "murmur2",
+        "How producers choose an event's partition: murmur2 (Java's), crc32 (librdkafka's default), none (not checked).",
+        pattern="murmur2|crc32|none",
+        hint="write murmur2, crc32 or none",
+    )
+    broker_security: str = _text(
+        "plaintext",
+        "How workers talk to the broker: plaintext, tls, sasl (over plaintext) or sasl_tls.",
+        pattern="plaintext|tls|sasl|sasl_tls",
+        hint="write plaintext, tls, sasl or sasl_tls",
+    )
+    broker_mechanism: str = _text(
+        "SCRAM-SHA-512",
+        "How workers say who they are, with sasl.",
+        pattern="PLAIN|SCRAM-SHA-256|SCRAM-SHA-512",
+        hint="write PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+    )
+    broker_user: str = _text("", "The user, with sasl.", pattern=r"\S*", hint="write a name without spaces")
+    broker_password: str = _text("", "The password, with sasl; best given in the environment.", pattern=r"\S*", hint="no spaces")
+    broker_ca: str = _text("", "File of certificates to trust, with tls; empty means the system's.", pattern=r".*", hint="a path")
 
     @classmethod
     def load(cls, home: Home, environment: Mapping[str, str] | None = None) -> Settings:
@@ -99,7 +163,7 @@ class Settings:
         Raises InvalidFileError with every mistake; UnreachableError when the file cannot be read.
         """
         mistakes: list[Mistake] = []
-        values: dict[str, int] = {}
+        values: dict[str, Any] = {}
         text = _read(home.settings)
         for key, raw in _parse(text, str(home.settings), mistakes).items():
             line = _line_of(text, key)
@@ -108,10 +172,7 @@ class Settings:
         for key in NAMES:
             variable = PREFIX + key.upper()
             if variable in variables:
-                raw = variables[variable]
-                _take(
-                    values, mistakes, key, int(raw) if raw.isascii() and raw.isdigit() else raw, Place(ENVIRONMENT, 0, variable)
-                )
+                _take(values, mistakes, key, _from_variable(key, variables[variable]), Place(ENVIRONMENT, 0, variable))
         if mistakes:
             raise InvalidFileError(mistakes)
         return cls(**values)
@@ -130,15 +191,26 @@ class Place:
         return Mistake(code, self.file, self.line, 1 if self.line else 0, what, hint, path=self.name)
 
 
-NAMES: Final = {f.name.removesuffix("_ms") if f.metadata["span"] else f.name: f for f in fields(Settings)}
+NAMES: Final = {f.name.removesuffix("_ms") if f.metadata.get("span") else f.name: f for f in fields(Settings)}
+
+
+def default_of(name: str) -> str:
+    """Return a setting's default as guardian.toml writes it.
+
+    >>> default_of("batch_events"), default_of("poll"), default_of("group")
+    ('20000', '"500ms"', '"guardian"')
+    """
+    setting: Any = NAMES[name]
+    if "pattern" in setting.metadata:
+        return f'"{setting.default}"'
+    return f'"{format_duration(setting.default)}"' if setting.metadata["span"] else str(setting.default)
 
 
 def write_default(home: Home) -> None:
     """Write a guardian.toml that says every setting, commented out at its default. Raises FileExistsError."""
     lines = ["# Settings of guardian. Every line is the default; GUARDIAN_<NAME> in the environment wins over it.", ""]
     for name, setting in NAMES.items():
-        default = f'"{format_duration(setting.default)}"' if setting.metadata["span"] else str(setting.default)  # type: ignore[arg-type]  # always an int
-        lines += [f"# {setting.metadata['doc']}", f"# {name} = {default}", ""]
+        lines += [f"# {setting.metadata['doc']}", f"# {name} = {default_of(name)}", ""]
     with home.settings.open("x", encoding="utf-8") as file:
         file.write("\n".join(lines))
 
@@ -169,12 +241,20 @@ def _line_of(text: str, key: str) -> int:
     return next((number for number, line in enumerate(text.splitlines(), 1) if written.match(line)), 0)
 
 
-def _take(values: dict[str, int], mistakes: list[Mistake], key: str, raw: object, place: Place) -> None:
+def _from_variable(key: str, raw: str) -> str | int:
+    is_number = "pattern" not in NAMES[key].metadata and raw.isascii() and raw.isdigit()
+    return int(raw) if is_number else raw
+
+
+def _take(values: dict[str, Any], mistakes: list[Mistake], key: str, raw: object, place: Place) -> None:
     setting = NAMES.get(key)
     if setting is None:
         close = difflib.get_close_matches(key, NAMES, n=1)
         hint = f"did you mean {close[0]}?" if close else f"settings are {', '.join(NAMES)}"
         mistakes.append(place.mistake("file.unknown-key", f"there is no setting {key}", hint))
+        return
+    if "pattern" in setting.metadata:
+        _take_text(values, mistakes, setting, raw, place)
         return
     span, low, high = (setting.metadata[name] for name in ("span", "low", "high"))
     write = format_duration if span else str
@@ -186,6 +266,17 @@ def _take(values: dict[str, int], mistakes: list[Mistake], key: str, raw: object
         mistakes.append(place.mistake("file.out-of-range", f"{raw!r} is out of range", hint))
     else:
         values[setting.name] = value
+
+
+def _take_text(values: dict[str, Any], mistakes: list[Mistake], setting: Any, raw: object, place: Place) -> None:
+    if not isinstance(raw, str):
+        mistakes.append(
+            place.mistake("file.wrong-type", f"{raw!r} is no text", f"write it in quotes: {setting.metadata['hint']}")
+        )
+    elif not re.fullmatch(setting.metadata["pattern"], raw):  # What it holds may be a secret, and is not repeated.
+        mistakes.append(place.mistake("file.out-of-range", f"{place.name} cannot be that", setting.metadata["hint"]))
+    else:
+        values[setting.name] = raw
 
 
 def _value(raw: object, *, span: bool) -> int | None:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _FENCING: Final = frozenset({"activation", "decision"})  # Whoever counted without knowing of these must count again.
 
 
-def land(store: Store, claim: Claim, next_offset: int, effects: Effects, recorded_at: int) -> Claim:
+def land(store: Store, claim: Claim, next_offset: int, effects: Effects, recorded_at: int, *, tail: str = "") -> Claim:
     """Make one step durable and return the claim at `next_offset`; `recorded_at` is the wall clock, UTC ms.
+
+    `tail` is the digest of the last record before `next_offset`, where the log is one that could be replaced.
 
     Everything happens in one transaction, so a crash after any line leaves either nothing or all of it. What
     each line adds:
@@ -53,7 +55,7 @@ def land(store: Store, claim: Claim, next_offset: int, effects: Effects, recorde
         )
     partition = claim.partition
     with store.begin() as transaction:
-        if not transaction.advance(claim, next_offset):
+        if not transaction.advance(claim, next_offset, tail):
             raise FencedError(
                 f"the claim on {partition.topic}/{partition.number} at offset {claim.next_offset} is stale",
                 hint="claim the partition and load its state again",
@@ -63,7 +65,7 @@ def land(store: Store, claim: Claim, next_offset: int, effects: Effects, recorde
         if any(write.kind in _FENCING for write in effects.positioned):
             claim = replace(claim, catalog=transaction.raise_catalog(partition))
         transaction.put_states(partition, effects.states)
-        transaction.put_panes(partition, effects.panes)
+        transaction.put_panes(partition, effects.panes, next_offset)
         transaction.put_runs(partition, effects.runs, effects.dropped_runs)
         transaction.put_fates(partition, effects.fates)
         transaction.put_dead_letters(partition, effects.dead_letters, recorded_at)

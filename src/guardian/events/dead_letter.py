@@ -31,6 +31,7 @@ class DeadLetter:
         size: Bytes of the whole event.
         sha256: Digest of the whole event.
         sample: Its first bytes, bounded; empty where they may be personal.
+        row: Its place in a record of the log that holds several events; 0 where a record is an event.
     """
 
     offset: int
@@ -41,6 +42,7 @@ class DeadLetter:
     size: int
     sha256: str
     sample: bytes
+    row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
