@@ -22,9 +22,10 @@ from guardian.metrics.base import Measured, Measurement
 from guardian.metrics.registry import METHOD, REGISTRY, parts_read
 from guardian.panes.windows import Evidence, Window, evidence_of, window_of
 from guardian.pipeline.consequences import consequences
+from guardian.pipeline.counts import cumulated
 from guardian.pipeline.measure import measure
 from guardian.pipeline.memory import Pending
-from guardian.pipeline.schedule import Due, alert_keys, due_windows
+from guardian.pipeline.schedule import Due, Traffic, alert_keys, due_windows
 from guardian.policies.load import subjects_of
 from guardian.units import format_time
 
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
     from guardian.catalog.parameters import Parameters
     from guardian.decisions.alerts import Transition
     from guardian.metrics.base import Subject
+    from guardian.pipeline.counts import Counts
     from guardian.pipeline.epochs import Epoch, Timeline
     from guardian.pipeline.memory import ModelMemory
-    from guardian.pipeline.state import ModelState
     from guardian.policies.model import PolicyFile, Rule
 
     GroupTable = Callable[[Parameters, str, NDArray[np.int64], NDArray[np.int64]], list[dict[str, Any]]]
@@ -61,7 +62,7 @@ class Judge:
     group_table: GroupTable
     _references: dict[str, Window] = field(default_factory=dict)
 
-    def judge(self, state: ModelState, timeline: Timeline, memory: ModelMemory, due_at: int) -> Effects:
+    def judge(self, state: Counts, timeline: Timeline, memory: ModelMemory, due_at: int) -> Effects:
         """Return what is to be done at `due_at`; `memory` is changed in place."""
         sitting = _Sitting(self, state, timeline, memory, due_at)
         for version in sorted(state.versions):
@@ -73,7 +74,7 @@ class Judge:
         sitting.effects.artifacts += [Artifact(name, "evidence", blob) for name, blob in sitting.kept.items()]
         return sitting.effects
 
-    def abandon(self, state: ModelState, timeline: Timeline, memory: ModelMemory) -> Effects:
+    def abandon(self, state: Counts, timeline: Timeline, memory: ModelMemory) -> Effects:
         """Return what is to be done when the model is watched no longer: its alerts close as stale."""
         if state.clock is None:
             return Effects()
@@ -98,7 +99,7 @@ class _Sitting:
     """One model at one instant."""
 
     judge: Judge
-    state: ModelState
+    state: Counts
     timeline: Timeline
     memory: ModelMemory
     due_at: int
@@ -113,8 +114,9 @@ class _Sitting:
         found: dict[tuple[int, int, str], list[Due]] = defaultdict(list)
         for policy, rule in self._rules():
             names = (version, policy, rule)
-            seen, held = self.state.versions[version], self.memory.rules[names]
-            for due in due_windows(self.timeline, names, seen, held, self.due_at, partial(self._coverage, version)):
+            traffic = Traffic(self.state.versions[version], self.state.ticked)
+            held = self.memory.rules[names]
+            for due in due_windows(self.timeline, names, traffic, held, self.due_at, partial(self._coverage, version)):
                 found[due.end, due.start, policy].append(due)
         return [((start, end), found[end, start, policy]) for end, start, policy in sorted(found)]
 
@@ -129,7 +131,7 @@ class _Sitting:
         """Return the label coverage of a window, from totals that are summed up once a sitting."""
         pane = self.timeline.latest.spans.pane_ms
         if version not in self.totals:
-            self.totals[version] = _cumulated(self.state, version)
+            self.totals[version] = cumulated(self.state, version)
         first, sums = self.totals[version]
         low, high = (min(max(at // pane - first, 0), len(sums) - 1) for at in (start, end))
         predictions, labelled = sums[high][0] - sums[low][0], sums[high][1] - sums[low][1]
@@ -324,6 +326,8 @@ class _Sitting:
             "method": METHOD,
             "rows": said,
         }
+        if self.state.offsets:
+            body["offsets"] = dict(self.state.offsets)
         self.effects.records.append(Record(f"decisions/{model}", "verdicts", id_, model, body))
         self.effects.verdicts += [
             VerdictEntry(
@@ -343,12 +347,17 @@ class _Sitting:
 
         In a replay only other versions' predictions show that time has passed: the end of a recording is no silence.
         """
-        seen, spec = self.state.versions[version], self.timeline.latest.model.spec
-        now = self.due_at if spec.clock == "live" else max(s.last for s in self.state.versions.values())
-        if seen.retired or now < seen.last + spec.retire_after:
+        last, spec = self.state.versions[version].last, self.timeline.latest.model.spec
+        now = self.due_at if spec.clock == "live" else self._shown_until()
+        if self.memory.retired.get(version, last - 1) >= last or now < last + spec.retire_after:
             return
-        seen.retired = self.state.touched_clock = True
+        self.memory.retire(version, last)
         self.close([key for key in self.memory.tracks if key.version == version])
+
+    def _shown_until(self) -> int:
+        """Return the end of the newest pane with predictions that has ended by now."""
+        pane = self.timeline.latest.spans.pane_ms
+        return max(((p + 1) * pane for _, p in self.state.panes if (p + 1) * pane <= self.due_at), default=self.due_at - pane)
 
     def close(self, keys: list[AlertKey]) -> None:
         """Close alerts as stale."""
@@ -379,17 +388,3 @@ def _point(row: VerdictRow, signal: Signal) -> Point:
     return Point(
         key.window_start, key.window_end, signal, row.value, row.low, row.high, row.n, row.threshold.threshold, row.reason.value
     )
-
-
-def _cumulated(state: ModelState, version: str) -> tuple[int, list[tuple[int, int]]]:
-    """Return the first pane of a version, and the predictions and labels before each pane from it on."""
-    mine = sorted(pane for name, pane in state.panes if name == version)
-    if not mine:
-        return 0, [(0, 0)]
-    sums, predictions, labelled = [(0, 0)], 0, 0
-    for ordinal in range(mine[0], mine[-1] + 1):
-        pane = state.panes.get((version, ordinal))
-        if pane is not None:
-            predictions, labelled = predictions + pane.predictions, labelled + pane.labelled
-        sums.append((predictions, labelled))
-    return mine[0], sums

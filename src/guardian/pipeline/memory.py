@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from guardian.metrics.base import Measurement
 
 PREFIX: Final = "judge/"  # Of the names of state blobs; version and policy follow.
+OWN: Final = "judge"  # Name of the state blob that is about no policy.
 
 Given = tuple[int, str, str]
 """The last recorded revision of a verdict: its number, verdict and reason."""
@@ -63,20 +64,47 @@ class RuleMemory:
 
 @dataclass
 class ModelMemory:
-    """Everything that judging one model remembers."""
+    """Everything that judging one model remembers.
+
+    Attributes:
+        rules: Windows by version, policy and rule.
+        tracks: Alerts.
+        requests: Retraining requests by id.
+        retired: By version, its greatest prediction time when its silence closed its alerts.
+        judged: Instants up to here have been judged; only where judging runs beside counting.
+        touched: (version, policy) pairs to be stored.
+        touched_own: Whether `retired` or `judged` is to be stored.
+    """
 
     rules: dict[tuple[str, str, str], RuleMemory] = field(default_factory=lambda: defaultdict(RuleMemory))
     tracks: dict[AlertKey, Track] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)
+    retired: dict[str, int] = field(default_factory=dict)
+    judged: int | None = None
     touched: set[tuple[str, str]] = field(default_factory=set)
+    touched_own: bool = False
+
+    def retire(self, version: str, last: int) -> None:
+        """Take note that a version's alerts were closed because nothing came after `last`."""
+        self.retired[version] = last
+        self.touched_own = True
+
+    def judge_until(self, instant: int) -> None:
+        """Take note that instants up to this one have been judged."""
+        self.judged = instant
+        self.touched_own = True
 
     def writes(self, model: str) -> list[StateWrite]:
-        """Return what to store of the (version, policy) pairs touched since the last commit, and start anew."""
+        """Return what to store of what was touched since the last commit, and start anew."""
         out = [
             StateWrite(model, f"{PREFIX}{version}/{policy}", self._blob(version, policy))
             for version, policy in sorted(self.touched)
         ]
-        self.touched = set()
+        if self.touched_own:
+            out.append(
+                StateWrite(model, OWN, msgspec.json.encode({"retired": self.retired, "judged": self.judged}, order="sorted"))
+            )
+        self.touched, self.touched_own = set(), False
         return out
 
     def _blob(self, version: str, policy: str) -> bytes:
@@ -98,10 +126,14 @@ class ModelMemory:
         return msgspec.json.encode({"version": version, "policy": policy, "rules": rules, "tracks": tracks})
 
     @classmethod
-    def load(cls, model: str, blobs: Iterable[bytes], requests: Mapping[str, Request]) -> ModelMemory:
-        """Rebuild the memory of a model from its stored blobs and requests."""
+    def load(cls, model: str, states: Iterable[StateWrite], requests: Mapping[str, Request]) -> ModelMemory:
+        """Rebuild the memory of a model from its requests and its stored blobs, of which others are passed over."""
         memory = cls(requests=dict(requests))
-        for blob in blobs:
+        own = {write.name: write.blob for write in states if write.model == model}
+        if OWN in own:
+            said = msgspec.json.decode(own[OWN])
+            memory.retired, memory.judged = said["retired"], said["judged"]
+        for blob in (blob for name, blob in own.items() if name.startswith(PREFIX)):
             body: dict[str, Any] = msgspec.json.decode(blob)
             version, policy = body["version"], body["policy"]
             for rule, (frontier, first, final_until, windows) in body["rules"].items():

@@ -8,7 +8,7 @@ to exist later (an older or newer prediction arrived late) is judged at the next
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from guardian.decisions.episodes import AlertKey
 from guardian.decisions.verdict import least_coverage
@@ -35,6 +35,13 @@ class Due:
     policy: PolicyFile
     epoch: Epoch
     final: bool
+
+
+class Traffic(NamedTuple):
+    """A version's least and greatest prediction times, and up to where a tick makes windows although nothing came."""
+
+    seen: Seen
+    ticked: int
 
 
 def applies(policy: PolicyFile, epoch: Epoch, version: str) -> bool:
@@ -64,7 +71,7 @@ def alert_keys(model: str, version: str, epoch: Epoch) -> Iterator[AlertKey]:
 def due_windows(
     timeline: Timeline,
     names: tuple[str, str, str],
-    seen: Seen,
+    traffic: Traffic,
     memory: RuleMemory,
     at: int,
     coverage: Callable[[int, int], float],
@@ -74,14 +81,14 @@ def due_windows(
     Args:
         timeline: Which policies hold when.
         names: Version, policy and rule.
-        seen: The version's least and greatest prediction times.
+        traffic: What is known of the version's traffic.
         memory: The rule's windows so far; changed in place.
         at: The instant.
         coverage: The label coverage of a window given by start and end.
     """
     spans = timeline.latest.spans
     gone = spans.lateness_ms + spans.horizon_ms
-    found = {due.end: due for due in _new(timeline, names, seen, memory, at - spans.lateness_ms)}
+    found = {due.end: due for due in _new(timeline, names, traffic, memory, at - spans.lateness_ms)}
     for end in [end for end in (*memory.windows, *found) if end + gone <= at]:
         known = found.get(end) or _known(timeline, names, end)
         if known is not None:
@@ -109,11 +116,12 @@ def _revised(
             yield known
 
 
-def _new(timeline: Timeline, names: tuple[str, str, str], seen: Seen, memory: RuleMemory, until: int) -> Iterator[Due]:
+def _new(timeline: Timeline, names: tuple[str, str, str], traffic: Traffic, memory: RuleMemory, until: int) -> Iterator[Due]:
     pane = timeline.latest.spans.pane_ms
+    seen = traffic.seen
     first = first_pane(seen.first, pane)
     silence_ends = first_pane(seen.last + timeline.latest.model.spec.retire_after, pane)  # Where the version is retired.
-    until = min(until, max(last_pane_end(seen.last, pane), min(seen.ticked // pane * pane, silence_ends)))
+    until = min(until, max(last_pane_end(seen.last, pane), min(traffic.ticked // pane * pane, silence_ends)))
     frontier = first if memory.frontier is None else memory.frontier
     older = memory.first is not None and first < memory.first
     if until <= frontier and not older:

@@ -40,14 +40,52 @@ class Seen:
     Attributes:
         first: Least prediction time.
         last: Greatest prediction time.
-        retired: Whether its silence has closed its alerts.
-        ticked: Windows are made up to here although nothing came: an idle tick of a live clock said so.
     """
 
     first: int
     last: int
-    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What is stored of a model's clock in one partition.
+
+    Attributes:
+        clock: Greatest time of its accepted events, or where a tick moved it; None before the first.
+        ticked: Windows are made up to here although nothing came: an idle tick of a live clock said so.
+        versions: What is known of each version's traffic.
+        named: Versions that events named.
+        departed: Panes before these have no ledger rows, and are not known, any longer.
+        next_run: The number of the next ledger run.
+    """
+
+    clock: int | None = None
     ticked: int = 0
+    versions: Mapping[str, Seen] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
+    departed: tuple[int, int] = (NEVER, NEVER)
+    next_run: int = 0
+
+    def to_bytes(self) -> bytes:
+        """Return the blob that is stored."""
+        versions = {v: [seen.first, seen.last] for v, seen in self.versions.items()}
+        body = {
+            "clock": self.clock,
+            "ticked": self.ticked,
+            "versions": versions,
+            "named": sorted(self.named),
+            "departed": self.departed,
+            "next_run": self.next_run,
+        }
+        return msgspec.json.encode(body)
+
+    @classmethod
+    def from_bytes(cls, blob: bytes) -> Clock:
+        """Read `to_bytes` back."""
+        body: dict[str, Any] = msgspec.json.decode(blob)
+        versions = {v: Seen(*values) for v, values in body["versions"].items()}
+        departed = (body["departed"][0], body["departed"][1])
+        return cls(body["clock"], body["ticked"], versions, frozenset(body["named"]), departed, body["next_run"])
 
 
 @dataclass
@@ -55,9 +93,11 @@ class ModelState:
     """What is known of one model in one partition."""
 
     clock: int | None = None
+    ticked: int = 0
     versions: dict[str, Seen] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
     departed: tuple[int, int] = (NEVER, NEVER)
+    offsets: Mapping[str, int] = field(default_factory=dict)  # Where one partition is judged follows from its log.
     ledger: Ledger = field(default_factory=Ledger)
     panes: dict[tuple[str, int], Pane] = field(default_factory=dict)
     fates: dict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
@@ -69,7 +109,6 @@ class ModelState:
     def see(self, version: str, first: int, last: int) -> None:
         """Take note of counted predictions of a version between two times."""
         seen = self.versions.setdefault(version, Seen(first, last))
-        seen.retired = seen.retired and last <= seen.last
         seen.first, seen.last = min(seen.first, first), max(seen.last, last)
         self.touched_clock = True
 
@@ -136,16 +175,15 @@ class ModelState:
         self.touched_panes, self.touched_fates, self.touched_clock = set(), set(), False
         return out
 
+    def tick(self, clock: int) -> None:
+        """Move the clock on although nothing came; windows are made up to it."""
+        self.ticked = max(self.ticked, clock)
+        self.touched_clock = True
+        self.advance(clock)
+
     def _clock_blob(self) -> bytes:
-        versions = {v: [seen.first, seen.last, seen.retired, seen.ticked] for v, seen in self.versions.items()}
-        body: dict[str, Any] = {
-            "clock": self.clock,
-            "next_run": self.ledger.next_run,
-            "versions": versions,
-            "named": sorted(self.named),
-        }
-        body["departed"] = self.departed
-        return msgspec.json.encode(body)
+        named, departed, next_run = frozenset(self.named), self.departed, self.ledger.next_run
+        return Clock(self.clock, self.ticked, self.versions, named, departed, next_run).to_bytes()
 
     @classmethod
     def load(
@@ -159,13 +197,9 @@ class ModelState:
         """Rebuild a model's state from what was stored of it."""
         state = cls()
         pane_ms = timeline.latest.model.spec.pane
-        next_run = 0
-        if clock is not None:
-            body = msgspec.json.decode(clock)
-            state.clock, next_run = body["clock"], body["next_run"]
-            state.versions = {v: Seen(*values) for v, values in body["versions"].items()}
-            state.named = set(body["named"])
-            state.departed = (body["departed"][0], body["departed"][1])
+        said = Clock() if clock is None else Clock.from_bytes(clock)
+        state.clock, state.ticked, state.departed = said.clock, said.ticked, said.departed
+        state.versions, state.named = dict(said.versions), set(said.named)
         for write in panes:
             key = (write.version, write.start // pane_ms)
             if key not in state.panes:
@@ -174,7 +208,7 @@ class ModelState:
             state.panes[key].recount()
         for fate in fates:
             state.fates[fate.pane // pane_ms].update(fate.counts)
-        state.ledger = _ledger(runs, next_run)
+        state.ledger = _ledger(runs, said.next_run)
         state.stored_runs = frozenset(state.ledger.runs)
         return state
 
