@@ -37,6 +37,7 @@ from guardian.audit.verify import verify
 from guardian.engine.engine import Engine
 from guardian.engine.ports import Partition
 from guardian.events.codec import CHUNK_EVENTS
+from guardian.events.parts import JsonPart
 from guardian.events.shapes import shapes_of
 from guardian.panes.ledger import fold
 from guardian.panes.rows import Labels, Ledger
@@ -245,7 +246,7 @@ def _judged_state(timeline: Timeline) -> ModelState:
     for first in range(0, days * a_day, BATCH):
         n = min(BATCH, days * a_day - first)
         events = world.predictions(first, n, a_day=a_day) + world.labels(first, n, a_day=a_day, delay_ms=HOUR_MS)
-        batches, letters = code_batch(events, 2 * first, {world.NAME: timeline}, {world.NAME: ()})
+        batches, letters = code_batch([JsonPart(0, events)], {world.NAME: timeline}, {world.NAME: ()})
         if letters:
             raise SystemExit(f"the benchmark's own events were refused: {letters[0]}")
         count(state, batches[world.NAME], timeline, lambda o: np.full(len(o), world.START), lambda _: None)

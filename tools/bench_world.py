@@ -157,21 +157,21 @@ def _times(first: int, n: int, a_day: int) -> list[int]:
 def coded_predictions(first: int, n: int, days: int) -> Predictions:
     """Return coded predictions, spread over `days` days and every outcome: what fold takes."""
     rng = np.random.default_rng((SEED, 2, first))
-    offsets = np.arange(first, first + n)
+    positions = np.arange(first, first + n)
     zero = np.zeros(n, np.int64)
     panes = START // DAY_MS + np.sort(rng.integers(0, days, n))
     scores = rng.integers(0, 1 << 20, n)
     cells = (scores >> 19) * 101 + scores * 100 // (1 << 20)  # (class, score bin) of everyone's first population cell
-    return Predictions(offsets, hashes_of(offsets), zero, panes, cells, scores)
+    return Predictions(positions, hashes_of(positions), zero, panes, cells, scores)
 
 
-def coded_labels(numbers: NDArray[np.int64], first_offset: int, at: int) -> ModelBatch:
+def coded_labels(numbers: NDArray[np.int64], first: int, at: int) -> ModelBatch:
     """Return a batch of labels of predictions by number, known within a day until `at`: what count takes."""
     n = len(numbers)
-    rng = np.random.default_rng((SEED, 3, first_offset))
+    rng = np.random.default_rng((SEED, 3, first))
     values = np.array(class_hashes(["yes", "no"]))[rng.integers(0, 2, n)]
     hashes = (hashes_of(numbers + (1 << 40)) >> np.uint64(16)).astype(np.int64)
-    own = Labels(np.arange(first_offset, first_offset + n), hashes_of(numbers), at - rng.integers(0, DAY_MS, n), hashes, values)
+    own = Labels(np.arange(first, first + n), hashes_of(numbers), at - rng.integers(0, DAY_MS, n), hashes, values)
     empty = np.zeros(0, np.int64)
     nothing = Predictions(empty, empty.astype(np.uint64), empty, empty, empty, empty)
     return ModelBatch(nothing, empty, (), own, ())

@@ -90,7 +90,7 @@ def test_brackets_in_text_and_beside_each_other_are_not_depth():
     wide = PREDICTION.replace(b'"source"', b'"x":[' + b"[]," * DEPTH_MAX + b'"' + b"[" * DEPTH_MAX + b'\\"["],"source"')
     for event in (wide, deep(DEPTH_MAX - 2)):
         (rows,) = decode([event], 0, MODELS)
-        assert rows.offsets.tolist() == [0]
+        assert rows.positions.tolist() == [0]
 
 
 def test_the_model_is_named_only_where_it_could_be_one():

@@ -58,7 +58,7 @@ def rows_of(found: PredictionRows | LabelRows) -> dict[int, Row]:
         parts = (found.ids, found.times, found.versions, found.predictions, found.scores, *found.columns.values())
     rows = zip(*(part.tolist() if isinstance(part, np.ndarray) else part for part in parts), strict=True)
     whole = [(type(found), found.model, *map(plain, row)) for row in rows]
-    return dict(zip(found.offsets.tolist(), whole, strict=True))
+    return dict(zip(found.positions.tolist(), whole, strict=True))
 
 
 def by_offset(events: list[bytes], first_offset: int = 0) -> dict[int, Row | DeadLetter]:
@@ -71,8 +71,8 @@ def by_offset(events: list[bytes], first_offset: int = 0) -> dict[int, Row | Dea
         if isinstance(found, DeadLetter):
             kind, rows = "letter", {found.offset: found}
         else:
-            assert 0 < len(found.offsets) <= codec.CHUNK_EVENTS
-            assert np.all(np.diff(found.offsets) > 0)
+            assert 0 < len(found.positions) <= codec.CHUNK_EVENTS
+            assert np.all(np.diff(found.positions) > 0)
             kind, rows = (type(found), found.model), dict(rows_of(found))
         assert min(rows) > last.get(kind, -1)
         last[kind] = max(rows)
@@ -146,7 +146,7 @@ def test_columns_say_what_the_events_said():
     (rows,) = decode([PREDICTION, other], 40, MODELS)
     assert isinstance(rows, PredictionRows)
     assert rows.model == "loans"
-    assert rows.offsets.tolist() == [40, 41]
+    assert rows.positions.tolist() == [40, 41]
     assert rows.ids.tolist() == [xxhash.xxh3_64_intdigest(b"loan-1"), xxhash.xxh3_64_intdigest(b"loan-2")]
     assert rows.times.tolist() == [1540922400000] * 2
     assert rows.versions == ["1", None]
@@ -156,7 +156,7 @@ def test_columns_say_what_the_events_said():
     np.testing.assert_array_equal(rows.columns["salary"], [1200.5, 900.0])
     assert rows.columns["purpose"] == ["car", "home"]  # An attribute wins over the feature of its name.
     assert rows.columns["sex"] == ["f", None]
-    assert {array.dtype for array in (rows.offsets, rows.times)} == {np.dtype(np.int64)}
+    assert {array.dtype for array in (rows.positions, rows.times)} == {np.dtype(np.int64)}
     assert (rows.ids.dtype, rows.scores.dtype) == (np.uint64, np.float64)
 
 

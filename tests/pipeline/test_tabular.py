@@ -188,5 +188,5 @@ def test_the_demo_data_decode_without_dead_letters(request, name):
         events = [event for _, event in make([sample], model, rejects)]
         found = list(decode(events, 0, {name: model}))
         assert not [item for item in found if isinstance(item, DeadLetter)]
-        assert sum(len(rows.offsets) for rows in found if not isinstance(rows, DeadLetter)) == 5_000
+        assert sum(len(rows.positions) for rows in found if not isinstance(rows, DeadLetter)) == 5_000
     assert rejects.count == 0

@@ -22,6 +22,7 @@ from guardian.engine.land import land
 from guardian.errors import GuardianError
 from guardian.events.codec import decode
 from guardian.events.dead_letter import Problem, bury
+from guardian.events.parts import JsonPart
 from guardian.events.reasons import Reason
 from guardian.panes.clock import last_pane_end
 from guardian.panes.rows import Fate
@@ -184,7 +185,8 @@ class Engine:
         first, state, effects = self.claim.next_offset, self.state, Effects()
         known = {name: model.named for name, model in state.models.items()}
         watched = {name: state.timelines[name] for name in self._watched}
-        batches, letters = code_batch(self._without_buried(events, first), first, watched, known)
+        batches, letters = code_batch([JsonPart(0, self._without_buried(events, first))], watched, known)
+        letters = [replace(letter, offset=first + letter.offset) for letter in letters]
         letters = [letter for letter in letters if letter.offset not in self._buried]
         letters += [self._overflown(events[o - first], o) for o in sorted(self._buried) if first <= o < first + len(events)]
         received = _Received(deliveries)
@@ -297,14 +299,14 @@ def _continuous(deliveries: list[Delivery], first_offset: int, limit: int) -> li
 
 
 class _Received:
-    """When the log took in events, by their offsets."""
+    """When the log took in events, by their positions in the step."""
 
     def __init__(self, deliveries: Sequence[Delivery]) -> None:
-        self._firsts = np.array([d.first_offset for d in deliveries], np.int64)
+        self._firsts = np.array([d.first_offset - deliveries[0].first_offset for d in deliveries], np.int64)
         self._times = np.array([d.received_at for d in deliveries], np.int64)
 
-    def __call__(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._times[np.searchsorted(self._firsts, offsets, side="right") - 1]
+    def __call__(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._times[np.searchsorted(self._firsts, positions, side="right") - 1]
 
 
 def _state(stored: StoredState, timelines: Mapping[str, Timeline]) -> PartitionState:

@@ -10,6 +10,7 @@ Unknown extension attributes and unlisted features are skipped unread (msgspec c
 from __future__ import annotations
 
 from itertools import compress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 CHUNK_EVENTS: Final = 500
 
+_NONE: Final[Mapping[int, Problem]] = MappingProxyType({})
+
 _SAID: Final = {
     Reason.BAD_TIME: ("$.time", "time must be RFC 3339 with an offset, such as 2016-01-01T00:01:47.720Z."),
     Reason.TIME_OUT_OF_RANGE: ("$.time", "time must lie in the years 1970 to 9999."),
@@ -42,9 +45,9 @@ _SAID: Final = {
 
 
 def decode(
-    events: Sequence[bytes], first_offset: int, models: Mapping[str, ModelFile]
+    events: Sequence[bytes], first: int, models: Mapping[str, ModelFile], known: Mapping[int, Problem] = _NONE
 ) -> Iterator[PredictionRows | LabelRows | DeadLetter]:
-    """Decode consecutive events of one partition; every offset comes out exactly once, in a row or a dead letter.
+    """Decode consecutive events; every position comes out exactly once, in a row or a dead letter.
 
     They come chunk by chunk: at most CHUNK_EVENTS rows at a time of each model and kind, and the chunk's dead letters. Rows of
     one model and kind are in log order, dead letters too. Labels and predictions are not checked against the model's classes
@@ -52,29 +55,33 @@ def decode(
 
     Args:
         events: The raw events.
-        first_offset: Offset of the first; the others follow without a gap.
+        first: Position of the first; the others follow without a gap. Dead letters have it as their offset.
         models: Model files by name.
+        known: What is known to be wrong with some, by position: they are not decoded.
     """
     shapes = shapes_of(models)
     for start in range(0, len(events), CHUNK_EVENTS):
         chunk = events[start : start + CHUNK_EVENTS]
         problems: dict[int, Problem] = {}
-        for kind, rows, structs in _by_kind(*_structs(chunk, shapes, problems)):
+        refused = {row: known[first + start + row] for row in range(len(chunk)) if first + start + row in known} if known else {}
+        for kind, rows, structs in _by_kind(*_structs(chunk, shapes, refused, problems)):
             shape = shapes.by_data[kind]
             good, kept, times = _checked(shape, rows, structs, problems)
             if kept:
                 make = prediction_rows if shape.kind == PREDICTION_TYPE else label_rows
-                yield make(shape, kept, good + (first_offset + start), times)
+                yield make(shape, kept, good + (first + start), times)
         for row, problem in sorted(problems.items(), key=lambda item: item[0]):
-            yield bury(chunk[row], first_offset + start + row, problem, models.get(problem.model))
+            yield bury(chunk[row], first + start + row, problem, models.get(problem.model))
 
 
-def _structs(chunk: Sequence[bytes], shapes: Shapes, problems: dict[int, Problem]) -> tuple[NDArray[np.int64], list[Any]]:
+def _structs(
+    chunk: Sequence[bytes], shapes: Shapes, refused: dict[int, Problem], problems: dict[int, Problem]
+) -> tuple[NDArray[np.int64], list[Any]]:
     """Decode each event by itself; return the rows that decoded and their structs, and add the others to `problems`."""
-    refused: dict[int, Problem] = {}
     todo = chunk
     if max(map(len, chunk)) >= SHORTEST_TOO_DEEP:
-        refused = {row: problem for row, event in enumerate(chunk) if (problem := refuse(event))}
+        refused = {row: problem for row, event in enumerate(chunk) if (problem := refuse(event))} | refused
+    if refused:
         # Nothing decodes from no bytes, so what was refused keeps its row and is never looked at.
         todo = [b"" if row in refused else event for row, event in enumerate(chunk)]
     structs: list[Any] = []

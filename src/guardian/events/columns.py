@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from guardian.events.shapes import Shape
 
 
-def prediction_rows(shape: Shape, structs: list[Any], offsets: NDArray[np.int64], times: NDArray[np.int64]) -> PredictionRows:
+def prediction_rows(shape: Shape, structs: list[Any], positions: NDArray[np.int64], times: NDArray[np.int64]) -> PredictionRows:
     """Return the columns of one model's decoded predictions."""
     data = [event.data for event in structs]
     numeric = shape.layout.numeric
@@ -31,7 +31,7 @@ def prediction_rows(shape: Shape, structs: list[Any], offsets: NDArray[np.int64]
         columns |= {name: _either(values, columns[name]) for name, values in attributes.items()}
     return PredictionRows(
         model=shape.layout.model,
-        offsets=offsets,
+        positions=positions,
         ids=_hashes([event.id for event in structs]),
         times=times,
         versions=[item.version for item in data],
@@ -41,12 +41,12 @@ def prediction_rows(shape: Shape, structs: list[Any], offsets: NDArray[np.int64]
     )
 
 
-def label_rows(shape: Shape, structs: list[Any], offsets: NDArray[np.int64], times: NDArray[np.int64]) -> LabelRows:
+def label_rows(shape: Shape, structs: list[Any], positions: NDArray[np.int64], times: NDArray[np.int64]) -> LabelRows:
     """Return the columns of one model's decoded labels."""
     data = [event.data for event in structs]
     return LabelRows(
         model=shape.layout.model,
-        offsets=offsets,
+        positions=positions,
         ids=_hashes([item.prediction_id for item in data]),
         event_ids=_hashes([event.id for event in structs]),
         times=times,

@@ -23,7 +23,7 @@ class DeadLetter:
     """An event that could not be counted, kept with its reason.
 
     Attributes:
-        offset: Its offset in the partition.
+        offset: Its offset in the partition; until the engine has placed it, its position in the step.
         reason: Public code, e.g. `not-json`.
         detail: One sentence.
         place: Where in the event, as a JSON path, e.g. `$.data.features.AGEP`.

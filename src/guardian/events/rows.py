@@ -22,7 +22,7 @@ class PredictionRows:
 
     Attributes:
         model: The model's name.
-        offsets: (n,) int64, ascending: each event's offset in its partition.
+        positions: (n,) int64, ascending: each event's place in its step, from 0; what maps it to the log is the engine's.
         ids: (n,) uint64: xxh3 of the event's id.
         times: (n,) int64: event time in UTC milliseconds.
         versions: n versions as the events say them; None where they say none.
@@ -33,7 +33,7 @@ class PredictionRows:
     """
 
     model: str
-    offsets: NDArray[np.int64]
+    positions: NDArray[np.int64]
     ids: NDArray[np.uint64]
     times: NDArray[np.int64]
     versions: list[str | None]
@@ -48,7 +48,7 @@ class LabelRows:
 
     Attributes:
         model: The model's name.
-        offsets: (n,) int64, ascending: each event's offset in its partition.
+        positions: (n,) int64, ascending: each event's place in its step, from 0; what maps it to the log is the engine's.
         ids: (n,) uint64: xxh3 of the id of the prediction that the label belongs to.
         event_ids: (n,) uint64: xxh3 of the label event's own id.
         times: (n,) int64: when the truth became known, UTC milliseconds.
@@ -56,7 +56,7 @@ class LabelRows:
     """
 
     model: str
-    offsets: NDArray[np.int64]
+    positions: NDArray[np.int64]
     ids: NDArray[np.uint64]
     event_ids: NDArray[np.uint64]
     times: NDArray[np.int64]

@@ -41,9 +41,13 @@ def fold(ledger: Ledger, predictions: Predictions, labels: Labels, names: tuple[
         return _fold(ledger, predictions, labels, names, bounds)
     whole = Folded(ledger, np.zeros(len(predictions.ids), np.bool_))
     for low, high in zip([-1, *cuts], [*cuts, FOREVER], strict=True):
-        mine = (predictions.offsets >= low) & (predictions.offsets < high)
+        mine = (predictions.positions >= low) & (predictions.positions < high)
         piece = _fold(
-            whole.ledger, predictions.take(mine), labels.take((labels.offsets >= low) & (labels.offsets < high)), names, bounds
+            whole.ledger,
+            predictions.take(mine),
+            labels.take((labels.positions >= low) & (labels.positions < high)),
+            names,
+            bounds,
         )
         whole.ledger = piece.ledger
         whole.fresh[mine] = piece.fresh
@@ -53,7 +57,7 @@ def fold(ledger: Ledger, predictions: Predictions, labels: Labels, names: tuple[
 
 
 def _tangled(ledger: Ledger, predictions: Predictions, labels: Labels, bounds: Bounds) -> list[int]:
-    """Return offsets to cut at: labels of ids that come again in this fold, where only log order says which may compete.
+    """Return positions to cut at: labels of ids that come again in this fold, where only log order says which may compete.
 
     Those are ids whose prediction has departed, or that have a label whose prediction is forgotten.
     """
@@ -71,8 +75,8 @@ def _tangled(ledger: Ledger, predictions: Predictions, labels: Labels, bounds: B
         gone |= found.hit & (panes >= bounds.known_from) & (panes < bounds.live_from)
     stored = find(ledger.labels, repeated, low=bounds.known_from, high=FOREVER, width=3)
     lost = stored.hit & ~known & had_prediction(stored.columns[1])
-    hard = labels.offsets[np.isin(labels.ids, repeated[gone | lost])]
-    return [int(offset) for offset in np.unique(np.concatenate((hard, hard + 1)))]
+    hard = labels.positions[np.isin(labels.ids, repeated[gone | lost])]
+    return [int(position) for position in np.unique(np.concatenate((hard, hard + 1)))]
 
 
 def _fold(ledger: Ledger, predictions: Predictions, labels: Labels, names: tuple[str, ...], bounds: Bounds) -> Folded:

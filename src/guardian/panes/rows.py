@@ -58,9 +58,9 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Coded predictions in log order; every array has shape (n,). `versions` index into the caller's names."""
+    """Coded predictions in log order; every array has shape (n,), `versions` index into the caller's names."""
 
-    offsets: NDArray[np.int64]
+    positions: NDArray[np.int64]
     ids: NDArray[np.uint64]
     versions: NDArray[np.int64]
     panes: NDArray[np.int64]
@@ -76,7 +76,7 @@ class Predictions:
 class Labels:
     """Coded labels in log order; every array has shape (n,). `hashes` are 48 bits of the event id's hash."""
 
-    offsets: NDArray[np.int64]
+    positions: NDArray[np.int64]
     ids: NDArray[np.uint64]
     times: NDArray[np.int64]
     hashes: NDArray[np.int64]

@@ -1,18 +1,19 @@
 """A batch of decoded events, coded: for each model whole columns of cells, in log order.
 
-Takes deliveries and the timelines of the models. Gives coded batches and dead letters. A row's code depends on the row and on the
+Takes parts and the timelines of the models. Gives coded batches and dead letters. A row's code depends on the row and on the
 epoch of its pane alone, so how events were batched cannot show.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from guardian.events.codec import decode
 from guardian.events.dead_letter import Problem, bury
 from guardian.events.reasons import Reason
 from guardian.events.rows import LabelRows, PredictionRows
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from guardian.catalog.parameters import Parameters
     from guardian.events.dead_letter import DeadLetter
+    from guardian.events.parts import Part
     from guardian.pipeline.epochs import Timeline
 
 
@@ -73,15 +75,21 @@ class _Gathered:
 
 
 def code_batch(
-    events: Sequence[bytes], first_offset: int, timelines: Mapping[str, Timeline], known: Mapping[str, Collection[str]]
+    parts: Sequence[Part], timelines: Mapping[str, Timeline], known: Mapping[str, Collection[str]]
 ) -> tuple[dict[str, ModelBatch], list[DeadLetter]]:
-    """Decode and code consecutive events; what does not fit becomes a dead letter, in log order.
+    """Decode and code the events of one step; what does not fit becomes a dead letter, in log order.
 
-    `known` are the versions that each model has already; further ones are admitted up to VERSIONS_MAX.
+    Args:
+        parts: What came, in log order; positions run through all parts without a gap.
+        timelines: Which parameters hold when, by model.
+        known: The versions that each model has already; further ones are admitted up to VERSIONS_MAX.
+
+    Returns each model's events, and dead letters whose `offset` is their position in the step: the engine knows the log.
     """
     letters: list[DeadLetter] = []
     coders = {name: _ModelCoder(timeline, known.get(name, ())) for name, timeline in timelines.items()}
-    for item in decode(events, first_offset, {name: t.reading for name, t in timelines.items()}):
+    models = {name: timeline.reading for name, timeline in timelines.items()}
+    for item in chain.from_iterable(part.decode(models) for part in parts):
         match item:
             case PredictionRows():
                 coders[item.model].take_predictions(item)
@@ -95,8 +103,12 @@ def code_batch(
             continue
         batches[name] = coder.batch()
         model = coder.timeline.reading  # What was personal stays so: events go on to say it.
-        letters += [bury(events[o - first_offset], o, problem, model) for o, problem in coder.problems]
+        letters += [bury(_event(parts, at), at, problem, model) for at, problem in coder.problems]
     return batches, sorted(letters, key=lambda letter: letter.offset)
+
+
+def _event(parts: Sequence[Part], position: int) -> bytes:
+    return parts[bisect_right(parts, position, key=lambda part: part.first) - 1].event(position)
 
 
 class _ModelCoder:
@@ -119,7 +131,7 @@ class _ModelCoder:
     def take_predictions(self, rows: PredictionRows) -> None:
         """Code the categories of a chunk at once, so that its objects can die; keep the numbers for later."""
         rows = self._admitted(rows)
-        if not len(rows.offsets):
+        if not len(rows.positions):
             return
         starts = rows.times // self.pane_ms * self.pane_ms
         if len(self.timeline.epochs) == 1 or self.timeline.index(int(starts.min())) == self.timeline.index(int(starts.max())):
@@ -131,7 +143,7 @@ class _ModelCoder:
 
     def _gather(self, epoch: int, rows: PredictionRows) -> None:
         into, held = self.gathered[epoch], self.timeline.epochs[epoch]
-        coding, n = coding_of(held.parameters), len(rows.offsets)
+        coding, n = coding_of(held.parameters), len(rows.positions)
         for column in held.parameters.columns:
             raw = rows.columns.get(column.name)
             coder = coding.columns.get(column.name)
@@ -140,7 +152,7 @@ class _ModelCoder:
             else:
                 cells = coder.code([None] * n if raw is None else raw)
             into.columns[column.name].append(cells)
-        for name in ("offsets", "ids", "times", "scores"):
+        for name in ("positions", "ids", "times", "scores"):
             into.rows[name].append(getattr(rows, name))
         into.rows["versions"].append(self._versions(held.model.counted_version, rows.versions))
         said = rows.predictions
@@ -159,7 +171,7 @@ class _ModelCoder:
         bad = np.fromiter((counted(v) in refused for v in rows.versions), np.bool_, len(rows.versions))
         name = self.timeline.latest.model.name
         problem = Problem(Reason.TOO_MANY_VERSIONS, "$.data.version", f"more than {VERSIONS_MAX} versions of one model", name)
-        self.problems += [(int(offset), problem) for offset in rows.offsets[bad]]
+        self.problems += [(int(position), problem) for position in rows.positions[bad]]
         return _some(rows, np.flatnonzero(~bad))
 
     def _versions(self, counted: Any, versions: list[str | None]) -> NDArray[np.int64]:
@@ -173,7 +185,7 @@ class _ModelCoder:
         parts = [self._code(epoch, gathered) for epoch, gathered in sorted(self.gathered.items())]
         predictions = _concatenated(Predictions, [p for p, _, _ in parts])
         times = np.concatenate([np.zeros(0, np.int64), *(t for _, t, _ in parts)])
-        order = np.argsort(predictions.offsets, kind="stable")
+        order = np.argsort(predictions.positions, kind="stable")
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         blocks, first = [], 0
@@ -187,13 +199,13 @@ class _ModelCoder:
         rows = {name: np.concatenate(arrays) for name, arrays in gathered.rows.items()}
         columns = {name: np.concatenate(arrays) for name, arrays in gathered.columns.items()}
         cells = code_rows(parameters, columns, rows["predictions"], rows["scores"])
-        offsets, times, versions, ids = (rows[name] for name in ("offsets", "times", "versions", "ids"))
+        positions, times, versions, ids = (rows[name] for name in ("positions", "times", "versions", "ids"))
         if cells.refused.any():
-            self._refuse(offsets[cells.refused], "$.data.prediction", parameters)
+            self._refuse(positions[cells.refused], "$.data.prediction", parameters)
             keep = ~cells.refused
-            offsets, times, versions, ids, cells = offsets[keep], times[keep], versions[keep], ids[keep], cells.take(keep)
+            positions, times, versions, ids, cells = positions[keep], times[keep], versions[keep], ids[keep], cells.take(keep)
         panes = times // self.pane_ms
-        coded = Predictions(offsets, ids, versions, panes, cells.location_cells(parameters), cells.values)
+        coded = Predictions(positions, ids, versions, panes, cells.location_cells(parameters), cells.values)
         return coded, times, (parameters, cells)
 
     def _labels(self) -> Labels:
@@ -201,25 +213,25 @@ class _ModelCoder:
         if not rows:
             return _no_labels()
         raw = [label for chunk in rows for label in chunk.labels]
-        offsets = np.concatenate([chunk.offsets for chunk in rows])
+        positions = np.concatenate([chunk.positions for chunk in rows])
         if self.timeline.latest.model.spec.labels is None:
             name = self.timeline.latest.model.name
             problem = Problem(Reason.LABELS_NOT_DECLARED, "$.data.label", "the model file declares no spec.labels", name)
-            self.problems += [(int(offset), problem) for offset in offsets]
+            self.problems += [(int(position), problem) for position in positions]
             return _no_labels()
         values, refused = self._label_values(raw)
         hashes = (np.concatenate([chunk.event_ids for chunk in rows]) >> np.uint64(HASH_SHIFT)).astype(np.int64)
         labels = Labels(
-            offsets,
+            positions,
             np.concatenate([chunk.ids for chunk in rows]),
             np.concatenate([chunk.times for chunk in rows]),
             hashes,
             values,
         )
         if refused.any():
-            self._refuse(offsets[refused], "$.data.label", self.timeline.latest.parameters)
+            self._refuse(positions[refused], "$.data.label", self.timeline.latest.parameters)
             labels = labels.take(~refused)
-        return labels.take(np.argsort(labels.offsets, kind="stable"))
+        return labels.take(np.argsort(labels.positions, kind="stable"))
 
     def _label_values(self, raw: list[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         parameters = self.timeline.latest.parameters
@@ -229,7 +241,7 @@ class _ModelCoder:
         hashes = class_hashes(raw)
         return hashes, class_indexes(parameters, hashes) == NO_CLASS
 
-    def _refuse(self, offsets: NDArray[np.int64], place: str, parameters: Parameters) -> None:
+    def _refuse(self, positions: NDArray[np.int64], place: str, parameters: Parameters) -> None:
         name = self.timeline.latest.model.name
         if parameters.task == "regression":
             limit = VALUE_UNITS_MAX * parameters.unit
@@ -237,7 +249,7 @@ class _ModelCoder:
         else:
             allowed = ", ".join(parameters.classes[:20])
             problem = Problem(Reason.NOT_A_CLASS, place, f"must be one of the reference's classes: {allowed}", name)
-        self.problems += [(int(offset), problem) for offset in offsets]
+        self.problems += [(int(position), problem) for position in positions]
 
 
 def _no_labels() -> Labels:
@@ -253,7 +265,7 @@ def _some(rows: PredictionRows, which: NDArray[np.int64]) -> PredictionRows:
     }
     return PredictionRows(
         rows.model,
-        rows.offsets[which],
+        rows.positions[which],
         rows.ids[which],
         rows.times[which],
         [rows.versions[i] for i in picked],

@@ -43,32 +43,32 @@ def count(
         state: Changed in place.
         batch: The model's events in log order.
         timeline: Which parameters hold when.
-        received: When the log took in the events at some offsets.
+        received: When the log took in the events at some positions.
         due: Called with every instant that the clock reaches, in order, before the event that moves it there.
     """
     state.name(batch.versions)
     spans = timeline.latest.spans
     skew = timeline.latest.model.spec.future_skew
-    early = batch.times > received(batch.predictions.offsets) + skew
-    early_labels = batch.labels.times > received(batch.labels.offsets) + skew
+    early = batch.times > received(batch.predictions.positions) + skew
+    early_labels = batch.labels.times > received(batch.labels.positions) + skew
     state.tell(Fate.QUARANTINED, np.full(int(early.sum()) + int(early_labels.sum()), NO_PANE))
-    offsets = np.concatenate((batch.predictions.offsets[~early], batch.labels.offsets[~early_labels]))
-    order = np.argsort(offsets, kind="stable")
-    offsets = offsets[order]
+    positions = np.concatenate((batch.predictions.positions[~early], batch.labels.positions[~early_labels]))
+    order = np.argsort(positions, kind="stable")
+    positions = positions[order]
     times = np.concatenate((batch.times[~early], batch.labels.times[~early_labels]))[order]
     for first, last, before, after in spans.cuts(state.clock, times):
         for instant in spans.instants(before, after):
             due(instant)
-        high = offsets[last] if last < len(offsets) else np.iinfo(np.int64).max
-        mine = _between(batch.predictions.offsets, offsets[first], high) & ~early
-        theirs = _between(batch.labels.offsets, offsets[first], high) & ~early_labels
+        high = positions[last] if last < len(positions) else np.iinfo(np.int64).max
+        mine = _between(batch.predictions.positions, positions[first], high) & ~early
+        theirs = _between(batch.labels.positions, positions[first], high) & ~early_labels
         _piece(state, batch, timeline, (mine, theirs), after)
         state.advance(after)
 
 
-def _between(offsets: NDArray[np.int64], low: int, high: int) -> NDArray[np.bool_]:
-    found = np.zeros(len(offsets), np.bool_)
-    found[np.searchsorted(offsets, low) : np.searchsorted(offsets, high)] = True
+def _between(positions: NDArray[np.int64], low: int, high: int) -> NDArray[np.bool_]:
+    found = np.zeros(len(positions), np.bool_)
+    found[np.searchsorted(positions, low) : np.searchsorted(positions, high)] = True
     return found
 
 
