@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))  # `services` is shared with what measures and tortures.
+
+from services import postgres as postgres_service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 settings.register_profile("guardian", derandomize=True, deadline=None)
 settings.load_profile("guardian")
@@ -16,7 +27,8 @@ ALL = "GUARDIAN_TEST_ALL"  # Set by .ci/run: a test that is left out is a failur
 def left_out(terminal) -> list[str]:
     """Return the reasons for which tests were skipped, each once."""
     reports = terminal.stats.get("skipped", []) if terminal else []
-    return sorted({report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr) for report in reports})
+    said = (report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr) for report in reports)
+    return sorted({reason.removeprefix("Skipped: ") for reason in said})
 
 
 @pytest.hookimpl(trylast=True)
@@ -29,3 +41,32 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter) -> None:
     reasons = left_out(terminalreporter)
     terminalreporter.write_line(f"left out: {'; '.join(reasons) if reasons else 'nothing'}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_service.Databases]:
+    """A PostgreSQL server that all tests share, each in its own databases; started when the first asks."""
+    if url := os.environ.get(postgres_service.GIVEN):
+        yield postgres_service.Databases(url)
+        return
+    if postgres_service.find_binaries() is None:
+        pytest.skip(postgres_service.MISSING)
+    with postgres_service.Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: postgres_service.Databases) -> Iterator[str]:
+    """The URL of a database with nothing in it, which is dropped afterwards."""
+    name = f"guardian_test_{uuid.uuid4().hex}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[postgres_service.Postgres]:
+    """A PostgreSQL server of the test's own, to be stopped and killed; an address that is given is no help here."""
+    if postgres_service.find_binaries() is None:
+        pytest.skip(postgres_service.MISSING)
+    with postgres_service.Postgres() as server:
+        yield server
