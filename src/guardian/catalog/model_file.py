@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo, model_validator
 
-from guardian.catalog.parameters import Task  # noqa: TC001 - pydantic reads it
+from guardian.catalog.parameters import Task, canonical_key
 from guardian.files.document import choice_hint
 from guardian.files.validate import Conflict, refuse
 from guardian.units import DAY_MS, HOUR_MS, MINUTE_MS, format_duration, parse_duration
@@ -23,6 +23,8 @@ EVERY_VERSION: Final = "*"  # The version that all events count under when a mod
 PANE_MS_MIN: Final = MINUTE_MS  # Pane ordinals must fit 32 bits until the year 10000.
 FEATURES_MAX: Final = 2_000
 SEGMENTS_MAX: Final = 64
+INPUTS_MAX: Final = 10_000  # Of a server, watched or not.
+CLASSES_MAX: Final = 1_000
 PANES_AHEAD_MAX: Final = 10_000  # Panes in horizon or window: bounds the label-delay histogram and every window merge.
 
 
@@ -105,6 +107,40 @@ class Reference(Strict):
     columns: ReferenceColumns = Field(default_factory=ReferenceColumns, description="Overrides spec.columns.")
 
 
+class Outputs(Strict):
+    """Which of a server's outputs say what."""
+
+    prediction: str | None = Field(
+        default=None, description="The output that is the prediction; default: predict, prediction, or the only one."
+    )
+    score: str | None = Field(default=None, description="The output that is the score; default: predict_proba or score.")
+    threshold: float | None = Field(
+        default=None, ge=0, le=1, description="Binary: without a prediction, the least score that means the positive label."
+    )
+
+
+class Serving(Strict):
+    """How a server's requests and responses are read as predictions."""
+
+    service: str | None = Field(
+        default=None,
+        description="The inference service, or else the server's model; default: the name of this file.",
+        min_length=1,
+        max_length=253,
+    )
+    inputs: tuple[str, ...] = Field(
+        default=(),
+        description="What the columns of a 2-d input are, in order; default: the features.",
+        max_length=INPUTS_MAX,
+    )
+    outputs: Outputs = Field(default_factory=Outputs, description="Which of the server's outputs say what.")
+    classes: tuple[str | int | bool, ...] = Field(
+        default=(),
+        description="What the columns of the score are, in order; where all are text, a number in the prediction is an index.",
+        max_length=CLASSES_MAX,
+    )
+
+
 class ModelSpec(Strict):
     """How one model is counted."""
 
@@ -133,6 +169,11 @@ class ModelSpec(Strict):
     retain: DurationMs = Field(default=7 * DAY_MS, description="Without labels: how long copies of an event are recognised.")
     reference: Reference | None = Field(default=None, description="Absent: drift and changes are unknown.")
     columns: Columns = Field(default_factory=Columns, description="Names in tables given to emit and reference build.")
+    serving: Serving | None = Field(
+        default=None,
+        description="How logged requests and responses of a server are read; needed only where they leave it open.",
+        exclude_if=lambda value: value is None,  # Files that do not use it keep their digest.
+    )
     unit: float = Field(
         default=1.0,
         gt=0,
@@ -190,9 +231,16 @@ class ModelSpec(Strict):
         own = self.reference.columns.model_dump(exclude_none=True) if self.reference else {}
         return self.columns.model_copy(update=own)
 
+    @property
+    def served(self) -> Serving:
+        """spec.serving; where it names no inputs, they are the features in file order."""
+        serving = self.serving or Serving()
+        return serving if serving.inputs else serving.model_copy(update={"inputs": tuple(self.features)})
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        refuse("ModelSpec", [*self._conflicts(), *self._protected_conflicts(), *self._segment_conflicts()])
+        found = [*self._conflicts(), *self._protected_conflicts(), *self._segment_conflicts(), *self._serving_conflicts()]
+        refuse("ModelSpec", found)
         return self
 
     def _conflicts(self) -> Iterator[Conflict]:
@@ -234,6 +282,44 @@ class ModelSpec(Strict):
                     yield Conflict(("segments", i, j), what, choice_hint(name, self.protected))
                 elif name in segment[:j]:
                     yield Conflict(("segments", i, j), f"{name} is named twice in one segment", "keep one")
+
+    def _serving_conflicts(self) -> Iterator[Conflict]:
+        """Yield what is wrong between spec.serving and the rest."""
+        serving = self.serving or Serving()
+        for i, name in enumerate(serving.inputs):
+            if name in serving.inputs[:i]:
+                yield Conflict(("serving", "inputs", i), f"{name} is named twice", "keep one")
+        for name in self.features if serving.inputs else ():
+            if name not in serving.inputs:
+                hint = "name it where its column stands, or do not watch it"
+                yield Conflict(("serving", "inputs"), f"the feature {name} is not among the inputs", hint)
+        outputs = serving.outputs
+        if outputs.prediction is not None and outputs.prediction == outputs.score:
+            hint = "name it as the score alone: the prediction then follows from it"
+            yield Conflict(("serving", "outputs", "score"), "one output cannot be both prediction and score", hint)
+        if outputs.threshold is not None and (self.task != "binary_classification" or not serving.classes):
+            hint = "list the two classes, or remove it" if self.task == "binary_classification" else "remove it"
+            yield Conflict(("serving", "outputs", "threshold"), "a threshold chooses between the classes of a binary model", hint)
+        if serving.classes:
+            yield from self._class_conflicts([canonical_key(value) for value in serving.classes])
+
+    def _class_conflicts(self, keys: list[str]) -> Iterator[Conflict]:
+        """Yield what is wrong with spec.serving.classes."""
+        path = ("serving", "classes")
+        if self.task == "regression":
+            yield Conflict(path, "a regression model has no classes", "remove them")
+            return
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                yield Conflict((*path, i), f"{key} is named twice", "keep one")
+        if self.task == "multiclass_classification":
+            return
+        if len(keys) != 2:
+            yield Conflict(
+                path, "a binary_classification model has two classes", "list both, in the order of the score's columns"
+            )
+        elif self.positive_label is not None and canonical_key(self.positive_label) not in keys:
+            yield Conflict(path, "positive_label is not among the classes", choice_hint(self.positive_label, keys))
 
 
 class ModelFile(Strict):

@@ -104,7 +104,8 @@ class Timeline:
         files = [epoch.model.spec for epoch in self.epochs]
         features = {name: feature for spec in files for name, feature in spec.features.items()}
         protected = tuple(dict.fromkeys(name for spec in reversed(files) for name in spec.protected))
-        spec = self.latest.model.spec.model_copy(update={"features": features, "protected": protected})
+        newest = self.latest.model.spec  # The order of a server's inputs is that of its own features, not of older ones.
+        spec = newest.model_copy(update={"features": features, "protected": protected, "serving": newest.served})
         return self.latest.model.model_copy(update={"spec": spec})
 
     @cached_property
