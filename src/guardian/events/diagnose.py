@@ -57,7 +57,7 @@ def refuse(event: bytes) -> Problem | None:
 def diagnose(event: bytes, error: Exception, models: frozenset[str]) -> Problem:
     """Say what is wrong with `event`, which the typed decoder refused with `error`."""
     if not isinstance(error, msgspec.ValidationError):
-        return _malformed(event, error)
+        return not_json(event, error)
     try:
         value = msgspec.json.decode(event)
     except msgspec.ValidationError:  # A number beyond a double's or a guarded integer's range, maybe where nobody looks.
@@ -65,9 +65,9 @@ def diagnose(event: bytes, error: Exception, models: frozenset[str]) -> Problem:
         if value is None:
             return Problem(Reason.NOT_JSON, "$", "It is no JSON.")
     except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
-        return _malformed(event, malformed)
+        return not_json(event, malformed)
     model = _model_of(value)
-    return _envelope(value, model, models) or _sorted(str(error), model)
+    return _envelope(value, model, models) or explain(str(error), model)
 
 
 def _leniently(event: bytes) -> Any:
@@ -78,8 +78,8 @@ def _leniently(event: bytes) -> Any:
         return None
 
 
-def _malformed(event: bytes, error: Exception) -> Problem:
-    """Tell numbers that are not finite, which some writers of JSON emit, from what is no JSON at all."""
+def not_json(event: bytes, error: Exception) -> Problem:
+    """Say why msgspec read no JSON: tell numbers that are not finite, which some writers emit, from what is no JSON at all."""
     spelled = b"NaN" in event or b"Infinity" in event
     place = next(_not_finite(_leniently(event)), None) if spelled else None
     if place is not None:
@@ -124,7 +124,7 @@ def _envelope(value: Any, model: str, models: frozenset[str]) -> Problem | None:
     return None
 
 
-def _sorted(message: str, model: str) -> Problem:
+def explain(message: str, model: str) -> Problem:
     """Read reason and place out of msgspec's message, e.g. "Expected `str`, got `int` - at `$.data.version`"."""
     what, _, place = message.rpartition(" - at `") if " - at `" in message else (message, "", "$`")
     place = place.removesuffix("`")

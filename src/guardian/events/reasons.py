@@ -8,8 +8,8 @@ from enum import StrEnum
 class Reason(StrEnum):
     """Reasons of dead letters.
 
-    `not-a-class`, `too-many-versions` and `labels-not-declared` are found by coding, `value-out-of-range` by both, the rest by
-    decoding.
+    `not-a-class`, `too-many-versions` and `labels-not-declared` are found by coding, `value-out-of-range` by both, `bad-shape`
+    and `unpaired` where requests and responses of a server are read as predictions, the rest by decoding.
     """
 
     NOT_JSON = "not-json"
@@ -31,3 +31,5 @@ class Reason(StrEnum):
     VALUE_OUT_OF_RANGE = "value-out-of-range"
     TOO_MANY_VERSIONS = "too-many-versions"
     LABELS_NOT_DECLARED = "labels-not-declared"
+    BAD_SHAPE = "bad-shape"
+    UNPAIRED = "unpaired"
