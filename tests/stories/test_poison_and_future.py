@@ -51,7 +51,7 @@ def test_poison_changes_nothing_for_its_neighbours_and_each_is_kept(outcome, bat
     got = world.run(log, batch)
     letters = world.tables.dead_letters
     bad = [i for i, said in enumerate(log) if said.event in POISON.values()]
-    assert sorted(offset for _, offset in letters) == bad
+    assert sorted(offset for _, offset, _ in letters) == bad
     assert got.total("dead-lettered") == len(bad)
     assert sum(got.fates.values()) == len(log)
     assert (got.panes, got.records, got.alerts, got.requests) == (
@@ -144,7 +144,7 @@ def test_a_sum_that_would_overflow_is_one_dead_letter_and_the_rest_goes_on(batch
     world.drain(batch)
     world.engine.end()
     got = world.outcome()
-    assert [offset for _, offset in world.tables.dead_letters] == [11]
+    assert [offset for _, offset, _ in world.tables.dead_letters] == [11]
     assert (got.total("counted"), got.total("joined"), got.total("dead-lettered")) == (8, 7, 1)
     assert sum(got.fates.values()) == len(log)
     (pane,) = [p for p in world.engine.state.models["rents"].panes.values() if p.predictions]

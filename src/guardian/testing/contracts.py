@@ -152,8 +152,8 @@ class StoreContract:
         claim = store.claim(P, "me")
         before = self._everything(store)
         with raises(KeyboardInterrupt), store.begin() as transaction:
-            assert transaction.advance(claim, 5)
-            transaction.put_panes(P, effects(1).panes)
+            assert transaction.advance(claim, 5, "")
+            transaction.put_panes(P, effects(1).panes, 5)
             transaction.announce(effects(1).announcements, NOW)
             raise KeyboardInterrupt
         assert self._everything(store) == before

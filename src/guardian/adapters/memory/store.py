@@ -9,21 +9,23 @@ import copy
 import json
 from bisect import bisect_right
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from guardian.adapters.memory.transaction import MemoryTransaction
+from guardian.adapters.memory.transaction import MemoryTransaction, clocks, unclaimed
 from guardian.audit.leaf import Head, Sealed, StoredCheckpoint
 from guardian.effects import Fates
-from guardian.engine.ports import Claim, Delivery, Partition, Positioned, StoredState
-from guardian.errors import NotFoundError
+from guardian.engine.outgoing import KeptLetter
+from guardian.engine.ports import Delivery, Gathered, Partition, Positioned, StoredState
+from guardian.errors import InvalidStateError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from guardian.effects import AlertWrite, DeadLetter, PaneWrite, RequestWrite, RunWrite, StateWrite, VerdictEntry
     from guardian.engine.outbox import OutboxRow
+    from guardian.engine.ports import Claim, Standing
 
 LOG_ID = "memory"
 
@@ -32,12 +34,14 @@ LOG_ID = "memory"
 class Tables:
     """What the database holds. Values are immutable; a copy of the containers is a copy of everything."""
 
-    positions: dict[Partition, Claim] = field(default_factory=dict)
+    standings: dict[Partition, Standing] = field(default_factory=dict)
     states: dict[Any, StateWrite] = field(default_factory=dict)
     panes: dict[Any, PaneWrite] = field(default_factory=dict)
+    pane_offsets: dict[Any, int] = field(default_factory=dict)
     runs: dict[Any, RunWrite] = field(default_factory=dict)
     fates: dict[Any, int] = field(default_factory=dict)
-    dead_letters: dict[Any, DeadLetter] = field(default_factory=dict)
+    dead_letters: dict[tuple[Partition, int, int], DeadLetter] = field(default_factory=dict)
+    letter_times: dict[tuple[Partition, int, int], int] = field(default_factory=dict)
     positioned: dict[int, tuple[Partition, Positioned]] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     records: dict[tuple[str, int], Sealed] = field(default_factory=dict)
@@ -64,6 +68,7 @@ class MemoryStore:
         self._lock = RLock()  # One writer at a time, as in the database.
         self._leases: dict[str, tuple[str, int, int]] = {}
         self._runs: dict[tuple[str, int], str | None] = {}
+        self._marks: dict[str, int] = {}
         self._checkpoints: dict[tuple[str, int], StoredCheckpoint] = {}
 
     @contextmanager
@@ -77,15 +82,48 @@ class MemoryStore:
     def claim(self, partition: Partition, owner: str) -> Claim:
         """Take a partition over: raise its epoch, so that whoever held it is fenced."""
         with self._lock:
-            held = self.tables.positions.get(partition, Claim(partition, 0, 0, 0))
-            claim = Claim(partition, held.epoch + 1, held.next_offset, held.catalog)
-            self.tables.positions[partition] = claim
+            held = self.tables.standings.get(partition, unclaimed(partition))
+            claim = replace(held.claim, epoch=held.claim.epoch + 1)
+            self.tables.standings[partition] = replace(held, claim=claim, owner=owner)
             return claim
 
     def position(self, partition: Partition) -> Claim:
         """Return where a partition stands without taking it over."""
         with self._lock:
-            return self.tables.positions.get(partition, Claim(partition, 0, 0, 0))
+            return self.tables.standings.setdefault(partition, unclaimed(partition)).claim
+
+    def ensure_partitions(self, topic: str, count: int) -> None:
+        """Make sure that partitions 0 to count - 1 of a log have rows. Raises InvalidStateError when it has others already."""
+        with self._lock:
+            there = {partition.number for partition in self.tables.standings if partition.topic == topic}
+            if there and there != set(range(count)):
+                raise InvalidStateError(
+                    f"the log {topic} has {count} partitions, and state of {len(there)} others", hint="see docs/errors.md"
+                )
+            for number in range(count):
+                partition = Partition(topic, number)
+                self.tables.standings.setdefault(partition, unclaimed(partition))
+
+    def standings(self, topic: str) -> list[Standing]:
+        """Return where every partition of a log stands, by number."""
+        with self._lock:
+            found = (standing for partition, standing in self.tables.standings.items() if partition.topic == topic)
+            return sorted(found, key=lambda standing: standing.claim.partition.number)
+
+    def gather(self, topic: str, model: str, since: Mapping[int, int], oldest: int | None) -> Gathered:
+        """Return what a judge reads of a model, panes in the order of partition and key."""
+        with self._lock:
+            tables = self.tables
+            offsets = {standing.claim.partition.number: standing.claim.next_offset for standing in self.standings(topic)}
+            panes = [
+                (number, write)
+                for number in offsets
+                for key, write in _of(tables.panes, Partition(topic, number))
+                if write.model == model
+                and (oldest is None or write.start >= oldest)
+                and (number not in since or tables.pane_offsets[Partition(topic, number), key] > since[number])
+            ]
+            return Gathered(offsets, clocks(tables, topic, model), panes)
 
     def load(self, partition: Partition) -> StoredState:
         """Return the stored state of a partition, in the order of the keys."""
@@ -122,6 +160,27 @@ class MemoryStore:
         """Return announcements of a topic after a sequence, in order, at most `limit`."""
         rows = sorted(self.tables.outbox.items())
         return [row for (own, seq), row in rows if own == topic and seq > after_seq][:limit]
+
+    def outbox_topics(self) -> list[str]:
+        """Return every topic that something was announced on."""
+        return sorted(self.tables.outbox_ends)
+
+    def dead_letters_after(self, partition: Partition, offset: int, row: int, limit: int) -> list[KeptLetter]:
+        """Return dead letters of a partition after a place, in order, at most `limit`."""
+        with self._lock:
+            letters, times = self.tables.dead_letters, self.tables.letter_times
+            after = sorted(place for place in letters if place[0] == partition and place[1:] > (offset, row))
+            return [KeptLetter(letters[place], times[place]) for place in after[:limit]]
+
+    def marks(self) -> dict[str, int]:
+        """Return how far each stream has left."""
+        with self._lock:
+            return dict(self._marks)
+
+    def mark(self, stream: str, seq: int, at: int) -> None:
+        """Say that everything of a stream up to `seq` is acknowledged; a lower mark does nothing."""
+        with self._lock:
+            self._marks[stream] = max(seq, self._marks.get(stream, seq))
 
     def acquire(self, name: str, holder: str, ttl_ms: int, now: int) -> int | None:
         """Take the lease until `now + ttl_ms` and return its new epoch; None while somebody else holds it."""

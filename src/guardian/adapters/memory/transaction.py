@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from guardian.audit.leaf import FIRST_PREV, Head
 from guardian.audit.record import seal
 from guardian.engine.fates import StoreRefusedError
 from guardian.engine.outbox import OutboxRow, cloud_event
-from guardian.engine.ports import Claim, Positioned
+from guardian.engine.ports import Claim, Positioned, Standing
+from guardian.pipeline.state import CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,29 +33,50 @@ if TYPE_CHECKING:
     from guardian.engine.ports import Partition
 
 
+RUNNING: Final = "running"  # The status of a partition unless it is set.
+
+
 class MemoryTransaction:
     """`engine.ports.Transaction` on tables that nobody else sees yet."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def advance(self, claim: Claim, next_offset: int) -> bool:
+    def advance(self, claim: Claim, next_offset: int, tail: str) -> bool:
         """Compare and swap the position."""
-        if self._tables.positions.get(claim.partition) != claim:
+        held = self._tables.standings.get(claim.partition)
+        if held is None or held.claim != claim:
             return False
-        self._tables.positions[claim.partition] = replace(claim, next_offset=next_offset)
+        moved = replace(held, claim=replace(claim, next_offset=next_offset), tail=tail or held.tail)
+        self._tables.standings[claim.partition] = moved
         return True
+
+    def lock(self, partitions: Sequence[Partition]) -> list[Standing]:
+        """Make sure the partitions have rows; nobody else writes while a transaction is open."""
+        for partition in partitions:
+            self._tables.standings.setdefault(partition, unclaimed(partition))
+        return [self._tables.standings[partition] for partition in partitions]
+
+    def clocks(self, topic: str, model: str) -> dict[int, bytes]:
+        """Return the model's stored clock blobs by number of partition."""
+        return clocks(self._tables, topic, model)
+
+    def set_status(self, partition: Partition, status: str) -> None:
+        """Mark a partition `running` or `halted`."""
+        held = self._tables.standings.get(partition, unclaimed(partition))
+        self._tables.standings[partition] = replace(held, status=status)
 
     def put_states(self, partition: Partition, writes: Sequence[StateWrite]) -> None:
         """Replace named state blobs."""
         for write in writes:
             self._tables.states[partition, (write.model, write.name)] = write
 
-    def put_panes(self, partition: Partition, writes: Sequence[PaneWrite]) -> None:
-        """Replace pane spaces."""
+    def put_panes(self, partition: Partition, writes: Sequence[PaneWrite], next_offset: int) -> None:
+        """Replace pane spaces, each with the offset that it was written at."""
         for write in writes:
             key = (write.model, write.version, write.start, write.space, write.parameters)
             self._tables.panes[partition, key] = write
+            self._tables.pane_offsets[partition, key] = next_offset
 
     def put_runs(self, partition: Partition, writes: Sequence[RunWrite], drops: Sequence[RunDrop]) -> None:
         """Insert new ledger runs; delete old ones."""
@@ -74,7 +96,9 @@ class MemoryTransaction:
     def put_dead_letters(self, partition: Partition, letters: Sequence[DeadLetter], recorded_at: int) -> None:
         """Insert dead letters."""
         for letter in letters:
-            _insert(self._tables.dead_letters, (partition, letter.offset), letter)
+            place = (partition, letter.offset, letter.row)
+            _insert(self._tables.dead_letters, place, letter)
+            self._tables.letter_times[place] = recorded_at
 
     def put_artifacts(self, artifacts: Sequence[Artifact]) -> None:
         """Insert what is not there yet."""
@@ -131,9 +155,21 @@ class MemoryTransaction:
 
     def raise_catalog(self, partition: Partition) -> int:
         """Raise the partition's catalog number and return it."""
-        held = self._tables.positions.get(partition, Claim(partition, 0, 0, 0))
-        self._tables.positions[partition] = replace(held, catalog=held.catalog + 1)
-        return held.catalog + 1
+        held = self._tables.standings.get(partition, unclaimed(partition))
+        raised = replace(held.claim, catalog=held.claim.catalog + 1)
+        self._tables.standings[partition] = replace(held, claim=raised)
+        return raised.catalog
+
+
+def unclaimed(partition: Partition) -> Standing:
+    """Return where a partition stands that nobody has claimed yet."""
+    return Standing(Claim(partition, 0, 0, 0), RUNNING, "", "")
+
+
+def clocks(tables: Tables, topic: str, model: str) -> dict[int, bytes]:
+    """Return the model's stored clock blobs by number of partition."""
+    found = ((own.number, write) for (own, key), write in tables.states.items() if own.topic == topic and key == (model, CLOCK))
+    return {number: write.blob for number, write in sorted(found, key=lambda pair: pair[0])}
 
 
 def _insert(rows: dict[Any, Any], key: Any, value: Any) -> None:

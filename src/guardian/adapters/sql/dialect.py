@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Connection, Engine, Table
 
@@ -62,12 +62,13 @@ def insert_new(connection: Connection, table: Table) -> Any:
     return _insert(connection, table).on_conflict_do_nothing()
 
 
-def upsert(connection: Connection, table: Table) -> Any:
-    """Return an insert that replaces the row of the same primary key."""
+def upsert(connection: Connection, table: Table, *, only: Callable[[Any], Any] | None = None) -> Any:
+    """Return an insert that replaces the row of the same primary key; `only` where its condition on the new row holds."""
     statement = _insert(connection, table)
     keys = [column.name for column in table.primary_key]
     values = {name: statement.excluded[name] for name in _names(table) if name not in keys}
-    return statement.on_conflict_do_update(index_elements=keys, set_=values)
+    where = None if only is None else only(statement.excluded)
+    return statement.on_conflict_do_update(index_elements=keys, set_=values, where=where)
 
 
 def _insert(connection: Connection, table: Table) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from sqlalchemy import func, select
 
-from guardian.adapters.sql.tables import table
+from guardian.adapters.sql.tables import INT, table
 from guardian.errors import InvalidStateError, NotFoundError
 from guardian.units import format_time
 
@@ -151,7 +151,8 @@ class Reader:
         """Yield models and versions with what is counted and judged of them."""
         pane, verdict, alert = table("pane"), table("verdict"), table("alert")
         with self._database.reading() as connection:
-            panes = select(pane.c.model, pane.c.version, func.min(pane.c.start), func.max(pane.c.start), func.count())
+            n_panes = func.count(pane.c.start.distinct())  # Each may lie in several partitions, under several parameters.
+            panes = select(pane.c.model, pane.c.version, func.min(pane.c.start), func.max(pane.c.start), n_panes)
             counted = panes.where(pane.c.space == "inputs", *_where(pane, wanted, "model")).group_by(pane.c.model, pane.c.version)
             judged = _counts(connection, verdict, verdict.c.latest)
             firing = _counts(connection, alert, alert.c.state == "firing")
@@ -203,8 +204,9 @@ class Reader:
         """Yield events that could not be counted; bytes of the sample that are no text are shown as U+FFFD."""
         letter = table("dead_letter")
         narrow = [*_where(letter, wanted, "model"), *_between(letter.c.recorded_at, wanted)]
-        order = [letter.c.recorded_at, letter.c.topic, letter.c.part, letter.c.offset]
-        query = select(letter).where(*narrow).order_by(*_newest(order, wanted)).limit(wanted.limit)
+        order = [letter.c.recorded_at, letter.c.topic, letter.c.part, letter.c.offset, letter.c.row]
+        columns = (letter.c["part" if name == "partition" else name] for name in DEADLETTER_FIELDS)
+        query = select(*columns).where(*narrow).order_by(*_newest(order, wanted)).limit(wanted.limit)
         with self._database.reading() as connection:
             for found in _oldest_first(connection, query, wanted):
                 row = dict(zip(DEADLETTER_FIELDS, found, strict=True))
@@ -215,8 +217,9 @@ class Reader:
         fate = table("fate")
         narrow = [fate.c.n != 0, *_where(fate, wanted, "model"), *_between(fate.c.pane, wanted)]
         order = [fate.c.pane, fate.c.model, fate.c.counter]
-        columns = (fate.c.model, fate.c.pane, fate.c.counter, fate.c.n)
-        query = select(*columns).where(*narrow).order_by(*_newest(order, wanted)).limit(wanted.limit)
+        total = func.sum(fate.c.n).cast(INT)  # Over partitions; PostgreSQL adds whole numbers up to a decimal.
+        query = select(fate.c.model, fate.c.pane, fate.c.counter, total).where(*narrow).group_by(*order)
+        query = query.order_by(*_newest(order, wanted)).limit(wanted.limit)
         with self._database.reading() as connection:
             for model, pane, counter, n in _oldest_first(connection, query, wanted):
                 yield dict(zip(INTAKE_FIELDS, (model, _time(pane), counter, n), strict=True))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from guardian.adapters.sql.database import Database
 
-HEAD: Final = "0001"  # The newest revision in migrations/versions; a test compares.
+HEAD: Final = "0002"  # The newest revision in migrations/versions; a test compares.
 LOG_ID: Final = "log_id"
 LOG_ID_BYTES: Final = 8
 

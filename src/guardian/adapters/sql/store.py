@@ -7,23 +7,32 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, tuple_, update
 
-from guardian.adapters.sql.dialect import insert_new
+from guardian.adapters.sql.dialect import insert_new, upsert
+from guardian.adapters.sql.partitions import (
+    ensure_partition,
+    ensure_partitions,
+    gather,
+    lock_partitions,
+    own,
+    standings,
+)
 from guardian.adapters.sql.tables import table
-from guardian.adapters.sql.transaction import SqlTransaction, ensure_partition
-from guardian.effects import Fates, PaneWrite, RunWrite, StateWrite
+from guardian.adapters.sql.transaction import SqlTransaction
+from guardian.effects import DeadLetter, Fates, PaneWrite, RunWrite, StateWrite
 from guardian.engine.outbox import OutboxRow
+from guardian.engine.outgoing import KeptLetter
 from guardian.engine.ports import Claim, Positioned, StoredState
 from guardian.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
 
     from guardian.adapters.sql.database import Database
-    from guardian.engine.ports import Partition
+    from guardian.engine.ports import Gathered, Partition, Standing
 
 OUTBOX_PAGE = 1_000  # Rows read at once by whoever follows a topic.
 
@@ -43,21 +52,32 @@ class SqlStore:
     def claim(self, partition: Partition, owner: str) -> Claim:
         """Take a partition over: raise its epoch, so that whoever held it is fenced."""
         state = table("partition_state")
-        own = _own(state, partition)
+        taken = update(state).where(*own(state, partition)).values(epoch=state.c.epoch + 1, owner=owner)
         with self.database.writing() as connection:
             ensure_partition(connection, partition)
-            connection.execute(update(state).where(*own).values(epoch=state.c.epoch + 1, owner=owner))
-            row = connection.execute(select(state.c.epoch, state.c.next_offset, state.c.catalog).where(*own)).one()
+            row = connection.execute(taken.returning(state.c.epoch, state.c.next_offset, state.c.catalog)).one()
         return Claim(partition, row.epoch, row.next_offset, row.catalog)
 
     def position(self, partition: Partition) -> Claim:
         """Return where a partition stands without taking it over."""
-        state = table("partition_state")
         with self.database.writing() as connection:
-            ensure_partition(connection, partition)
-            columns = (state.c.epoch, state.c.next_offset, state.c.catalog)
-            row = connection.execute(select(*columns).where(*_own(state, partition))).one()
-        return Claim(partition, row.epoch, row.next_offset, row.catalog)
+            (standing,) = lock_partitions(connection, [partition])
+        return standing.claim
+
+    def ensure_partitions(self, topic: str, count: int) -> None:
+        """Make sure that partitions 0 to count - 1 of a log have rows. Raises InvalidStateError when it has others already."""
+        with self.database.writing() as connection:
+            ensure_partitions(connection, topic, count)
+
+    def standings(self, topic: str) -> list[Standing]:
+        """Return where every partition of a log stands, by number."""
+        with self.database.reading() as connection:
+            return standings(connection, topic)
+
+    def gather(self, topic: str, model: str, since: Mapping[int, int], oldest: int | None) -> Gathered:
+        """Return what a judge reads of a model, all of it from one state of the database."""
+        with self.database.reading() as connection:
+            return gather(connection, topic, model, since, oldest)
 
     def load(self, partition: Partition) -> StoredState:
         """Return the stored state of a partition, all of it from one state of the database."""
@@ -79,7 +99,7 @@ class SqlStore:
     def positioned(self, partition: Partition, *, kind: str | None = None) -> Iterator[Positioned]:
         """Return positioned records in order of seq."""
         rows = table("positioned")
-        wanted = _own(rows, partition)
+        wanted = own(rows, partition)
         if kind is not None:
             wanted.append(rows.c.kind == kind)
         columns = (rows.c.seq, rows.c.kind, rows.c.offset, rows.c.body)
@@ -103,27 +123,48 @@ class SqlStore:
             found = connection.execute(select(requests.c.row).order_by(requests.c.proposed_at, requests.c.id)).scalars().all()
         return [json.loads(row) for row in found]
 
+    def outbox_topics(self) -> list[str]:
+        """Return every topic that something was announced on, in order of code points."""
+        heads = table("outbox_head")
+        with self.database.reading() as connection:
+            return sorted(connection.execute(select(heads.c.topic)).scalars())
+
     def outbox(self, topic: str, after_seq: int = 0, limit: int = OUTBOX_PAGE) -> list[OutboxRow]:
         """Return announcements of a topic after a sequence, in order, at most `limit`."""
         outbox = table("outbox")
-        columns = (
-            outbox.c.topic,
-            outbox.c.seq,
-            outbox.c.msg_id,
-            outbox.c.key,
-            outbox.c.value,
-            outbox.c.recorded_at,
-        )
+        columns = (outbox.c[name] for name in OutboxRow._fields)
         page = select(*columns).where(outbox.c.topic == topic, outbox.c.seq > after_seq).order_by(outbox.c.seq).limit(limit)
         with self.database.reading() as connection:
             return [OutboxRow(*row) for row in connection.execute(page)]
+
+    def dead_letters_after(self, partition: Partition, offset: int, row: int, limit: int) -> list[KeptLetter]:
+        """Return dead letters of a partition after a place, in order of (offset, row), at most `limit`."""
+        letters = table("dead_letter")
+        after = tuple_(letters.c.offset, letters.c.row) > (offset, row)
+        columns = (letters.c[name] for name in (*DeadLetter.__slots__, "recorded_at"))
+        page = select(*columns).where(*own(letters, partition), after).order_by(letters.c.offset, letters.c.row).limit(limit)
+        with self.database.reading() as connection:
+            return [KeptLetter(DeadLetter(*letter), at) for *letter, at in connection.execute(page)]
+
+    def marks(self) -> dict[str, int]:
+        """Return how far each stream has left."""
+        kept = table("relay_mark")
+        with self.database.reading() as connection:
+            return {row.stream: row.seq for row in connection.execute(select(kept.c.stream, kept.c.seq))}
+
+    def mark(self, stream: str, seq: int, at: int) -> None:
+        """Say that everything of a stream up to `seq` is acknowledged; a lower mark does nothing."""
+        kept = table("relay_mark")
+        with self.database.writing() as connection:
+            raised = upsert(connection, kept, only=lambda new: kept.c.seq < new.seq)
+            connection.execute(raised, {"stream": stream, "seq": seq, "sent_at": at})
 
     def acquire(self, name: str, holder: str, ttl_ms: int, now: int) -> int | None:
         """Take the lease until `now + ttl_ms` and return its new epoch; None while somebody else holds it."""
         lease = table("lease")
         with self.database.writing() as connection:
             connection.execute(insert_new(connection, lease), {"name": name, "holder": "", "epoch": 0, "expires_at": 0})
-            row = connection.execute(select(lease).where(lease.c.name == name)).one()
+            row = connection.execute(select(lease).where(lease.c.name == name).with_for_update()).one()
             if row.holder not in {"", holder} and row.expires_at > now:
                 return None
             taken = {"holder": holder, "epoch": row.epoch + 1, "expires_at": now + ttl_ms}
@@ -160,11 +201,7 @@ class SqlStore:
         runs = table("job_run")
         row = {"job": job, "scheduled_for": scheduled_for, "started_at": started_at}
         with self.database.writing() as connection:
-            taken = select(runs.c.job).where(runs.c.job == job, runs.c.scheduled_for == scheduled_for)
-            if connection.execute(taken).first() is not None:
-                return False
-            connection.execute(insert(runs), row)
-        return True
+            return connection.execute(insert_new(connection, runs).returning(runs.c.job), row).first() is not None
 
     def finish_run(self, job: str, scheduled_for: int, finished_at: int, outcome: str) -> None:
         """Write down how it ended."""
@@ -178,12 +215,8 @@ class SqlStore:
         self.database.close()
 
 
-def _own(rows: Table, partition: Partition) -> list[Any]:
-    return [rows.c.topic == partition.topic, rows.c.part == partition.number]
-
-
 def _rows(connection: Connection, name: str, partition: Partition, *columns: str) -> list[Any]:
     rows = table(name)
     # By primary key: what a process loads does not depend on what was written when.
-    query = select(*(rows.c[column] for column in columns)).where(*_own(rows, partition)).order_by(*rows.primary_key.columns)
+    query = select(*(rows.c[column] for column in columns)).where(*own(rows, partition)).order_by(*rows.primary_key.columns)
     return list(connection.execute(query))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import BigInteger, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Index, Integer, Table, Text, text
 from sqlmodel import Field, SQLModel
 
 INT: Final[Any] = BigInteger().with_variant(Integer(), "sqlite")  # SQLite's own key type; 64 bits there as well.
@@ -22,8 +22,16 @@ def _int_key() -> Any:
     return Field(sa_type=INT, primary_key=True, sa_column_kwargs={"autoincrement": False})
 
 
+def _row_key() -> Any:
+    return Field(sa_type=INT, primary_key=True, sa_column_kwargs={"autoincrement": False, "server_default": "0"})
+
+
 def _key() -> Any:
     return Field(primary_key=True)
+
+
+def _defaulted(value: str) -> Any:
+    return Field(sa_column_kwargs={"server_default": text(f"'{value}'")})
 
 
 def _text() -> Any:
@@ -48,6 +56,8 @@ class PartitionState(SQLModel, table=True):
     epoch: int = _int()
     owner: str
     catalog: int = _int()
+    status: str = _defaulted("running")
+    tail: str = _defaulted("")
 
 
 class StateBlob(SQLModel, table=True):
@@ -73,6 +83,7 @@ class Pane(SQLModel, table=True):
     space: str = _key()
     parameters: str = _key()
     blob: bytes
+    next_offset: int = _int(sa_column_kwargs={"server_default": "0"})
 
 
 class LedgerRun(SQLModel, table=True):
@@ -118,6 +129,7 @@ class DeadLetterRow(SQLModel, table=True):
     topic: str = _key()
     part: int = _int_key()
     offset: int = _int_key()
+    row: int = _row_key()
     reason: str
     detail: str = _text()
     place: str
@@ -252,6 +264,23 @@ class Outbox(SQLModel, table=True):
     key: str
     value: bytes
     recorded_at: int = _int()
+
+
+class OutboxHead(SQLModel, table=True):
+    """The last sequence given in each topic: what whoever announces waits at."""
+
+    __tablename__: ClassVar[Any] = "outbox_head"
+    topic: str = _key()
+    seq: int = _int()
+
+
+class RelayMark(SQLModel, table=True):
+    """Up to where each stream is acknowledged by whom it was relayed to."""
+
+    __tablename__: ClassVar[Any] = "relay_mark"
+    stream: str = _key()
+    seq: int = _int()
+    sent_at: int = _int()
 
 
 class Lease(SQLModel, table=True):

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, insert, update
 
+from guardian.adapters.sql.bulk import bulk_insert
 from guardian.adapters.sql.dialect import insert_new, upsert
+from guardian.adapters.sql.lookup import present
+from guardian.adapters.sql.partitions import at, clocks, ensure_partition, lock_partitions, own
+from guardian.adapters.sql.streams import announce, append_records
 from guardian.adapters.sql.tables import table
-from guardian.audit.leaf import FIRST_PREV
-from guardian.audit.record import seal
-from guardian.engine.outbox import cloud_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
 
     from guardian.effects import (
         AlertWrite,
@@ -34,10 +34,9 @@ if TYPE_CHECKING:
         StateWrite,
         VerdictEntry,
     )
-    from guardian.engine.ports import Claim, Partition
+    from guardian.engine.ports import Claim, Partition, Standing
 
 ARTIFACT_LEVEL: Final = 1  # Of zlib. Counts are mostly small integers: level 9 saves a tenth more for six times the time.
-LOOKUP_CHUNK: Final = 500  # Keys asked for in one SELECT, below every database's limit of parameters.
 
 
 class SqlTransaction:
@@ -46,42 +45,56 @@ class SqlTransaction:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def advance(self, claim: Claim, next_offset: int) -> bool:
+    def advance(self, claim: Claim, next_offset: int, tail: str) -> bool:
         """Compare and swap the position; rowcount 0 means that the claim is stale."""
         state = table("partition_state")
         moved = self._connection.execute(
             update(state)
             .where(
-                state.c.topic == claim.partition.topic,
-                state.c.part == claim.partition.number,
+                *own(state, claim.partition),
                 state.c.epoch == claim.epoch,
                 state.c.next_offset == claim.next_offset,
                 state.c.catalog == claim.catalog,
             )
-            .values(next_offset=next_offset)
+            .values(next_offset=next_offset, **({"tail": tail} if tail else {}))
         )
         return moved.rowcount == 1
+
+    def lock(self, partitions: Sequence[Partition]) -> list[Standing]:
+        """Make sure the partitions have rows, and hold them until the transaction ends, in one order whoever asks."""
+        return lock_partitions(self._connection, partitions)
+
+    def clocks(self, topic: str, model: str) -> dict[int, bytes]:
+        """Return the model's stored clock blobs by number of partition."""
+        return clocks(self._connection, topic, model)
+
+    def set_status(self, partition: Partition, status: str) -> None:
+        """Mark a partition `running` or `halted`."""
+        ensure_partition(self._connection, partition)
+        state = table("partition_state")
+        self._connection.execute(update(state).where(*own(state, partition)).values(status=status))
 
     def put_states(self, partition: Partition, writes: Sequence[StateWrite]) -> None:
         """Replace named state blobs."""
         self._upsert(
             "state_blob",
-            ({**_at(partition), "model": w.model, "name": w.name, "blob": w.blob} for w in writes),
+            ({**at(partition), "model": w.model, "name": w.name, "blob": w.blob} for w in writes),
         )
 
-    def put_panes(self, partition: Partition, writes: Sequence[PaneWrite]) -> None:
-        """Replace pane spaces."""
+    def put_panes(self, partition: Partition, writes: Sequence[PaneWrite], next_offset: int) -> None:
+        """Replace pane spaces, each with the offset that it was written at."""
         self._upsert(
             "pane",
             (
                 {
-                    **_at(partition),
+                    **at(partition),
                     "model": w.model,
                     "version": w.version,
                     "start": w.start,
                     "space": w.space,
                     "parameters": w.parameters,
                     "blob": w.blob,
+                    "next_offset": next_offset,
                 }
                 for w in writes
             ),
@@ -92,17 +105,12 @@ class SqlTransaction:
         runs = table("ledger_run")
         for drop in drops:
             self._connection.execute(
-                delete(runs).where(
-                    runs.c.topic == partition.topic,
-                    runs.c.part == partition.number,
-                    runs.c.model == drop.model,
-                    runs.c.run == drop.run,
-                )
+                delete(runs).where(*own(runs, partition), runs.c.model == drop.model, runs.c.run == drop.run)
             )
         gone = {(drop.model, drop.run) for drop in drops}  # A step may make a run and merge it away again.
         rows = (
             {
-                **_at(partition),
+                **at(partition),
                 "model": w.model,
                 "run": w.run,
                 "kind": w.kind,
@@ -113,14 +121,14 @@ class SqlTransaction:
             for w in writes
             if (w.model, w.run) not in gone
         )
-        self._insert(runs, rows)
+        bulk_insert(self._connection, runs, rows)
 
     def put_fates(self, partition: Partition, writes: Sequence[Fates]) -> None:
         """Replace intake counters."""
         self._upsert(
             "fate",
             (
-                {**_at(partition), "model": w.model, "pane": w.pane, "counter": counter, "n": n}
+                {**at(partition), "model": w.model, "pane": w.pane, "counter": counter, "n": n}
                 for w in writes
                 for counter, n in w.counts.items()
             ),
@@ -130,8 +138,9 @@ class SqlTransaction:
         """Insert dead letters."""
         rows = (
             {
-                **_at(partition),
+                **at(partition),
                 "offset": x.offset,
+                "row": x.row,
                 "reason": x.reason,
                 "detail": x.detail,
                 "place": x.place,
@@ -143,50 +152,26 @@ class SqlTransaction:
             }
             for x in letters
         )
-        self._insert(table("dead_letter"), rows)
+        bulk_insert(self._connection, table("dead_letter"), rows)
 
     def put_artifacts(self, artifacts: Sequence[Artifact]) -> None:
-        """Insert what is not there yet; only that is compressed."""
+        """Insert what is not there yet; only that is compressed.
+
+        Somebody else may store the same bytes at the same moment: then one of both waits for the other, in order of digests.
+        """
         wanted = {artifact.digest: artifact for artifact in artifacts}
-        there = self._there("artifact", "digest", list(wanted))
+        there = present(self._connection, "artifact", "digest", list(wanted))
         rows = [
             {"digest": digest, "kind": artifact.kind, "data": zlib.compress(artifact.data, ARTIFACT_LEVEL)}
-            for digest, artifact in wanted.items()
+            for digest, artifact in sorted(wanted.items())
             if digest not in there
         ]
-        self._insert(table("artifact"), rows)
+        if rows:
+            self._connection.execute(insert_new(self._connection, table("artifact")), rows)
 
     def append_records(self, records: Sequence[Record], recorded_at: int) -> None:
         """Append audit records. Raises RecordRefusedError; StoreRefusedError for an id already there."""
-        by_stream: defaultdict[str, list[Record]] = defaultdict(list)
-        for record in records:
-            by_stream[record.stream].append(record)
-        for stream, own in by_stream.items():
-            self._append(stream, own, recorded_at)
-
-    def _append(self, stream: str, records: Sequence[Record], recorded_at: int) -> None:
-        heads = table("audit_head")
-        head = self._connection.execute(select(heads.c.size, heads.c.hash).where(heads.c.stream == stream)).first()
-        size, last = (0, FIRST_PREV) if head is None else (head.size, head.hash)
-        rows = []
-        for record in records:
-            sealed = seal(stream, size, last, record.kind, record.id, record.model, recorded_at, record.body)
-            rows.append(
-                {
-                    "stream": stream,
-                    "seq": size,
-                    "id": record.id,
-                    "kind": record.kind,
-                    "model": record.model,
-                    "recorded_at": recorded_at,
-                    "body": sealed.body_bytes,
-                    "prev": last,
-                    "hash": sealed.hash,
-                }
-            )
-            size, last = size + 1, sealed.hash
-        self._insert(table("audit_record"), rows)
-        self._upsert("audit_head", [{"stream": stream, "size": size, "hash": last}])
+        append_records(self._connection, records, recorded_at)
 
     def put_verdicts(self, entries: Sequence[VerdictEntry]) -> None:
         """Insert revisions; an older revision of the same id stops being the latest."""
@@ -200,7 +185,8 @@ class SqlTransaction:
         older = update(verdicts).where(verdicts.c.id == bindparam("old"), verdicts.c.revision < bindparam("newest"))
         if revised := [{"old": id_, "newest": revision} for id_, revision in newest.items() if revision > 1]:
             self._connection.execute(older.where(verdicts.c.latest).values(latest=False), revised)
-        self._insert(verdicts, ({**_slots(entry), "latest": newest[entry.id] == entry.revision} for entry in entries))
+        rows = ({**_slots(entry), "latest": newest[entry.id] == entry.revision} for entry in entries)
+        bulk_insert(self._connection, verdicts, rows)
 
     def put_alerts(self, writes: Sequence[AlertWrite]) -> None:
         """Replace or remove alert rows; of several writes of one alert the last counts."""
@@ -217,38 +203,12 @@ class SqlTransaction:
 
     def announce(self, announcements: Sequence[Announcement], recorded_at: int) -> None:
         """Insert outbox rows in their topics' order; an id already there, or named twice, goes once."""
-        new: dict[str, Announcement] = {}
-        for announcement in announcements:
-            new.setdefault(announcement.id, announcement)
-        there = self._there("outbox", "msg_id", list(new))
-        ends: dict[str, int] = {}
-        rows = []
-        for announcement in new.values():
-            if announcement.id in there:
-                continue
-            topic = announcement.topic
-            seq = ends[topic] = (ends[topic] if topic in ends else self._outbox_end(topic)) + 1
-            rows.append(
-                {
-                    "topic": topic,
-                    "seq": seq,
-                    "msg_id": announcement.id,
-                    "key": announcement.key,
-                    "value": cloud_event(announcement, seq),
-                    "recorded_at": recorded_at,
-                }
-            )
-        self._insert(table("outbox"), rows)
-
-    def _outbox_end(self, topic: str) -> int:
-        outbox = table("outbox")
-        end = self._connection.execute(select(func.max(outbox.c.seq)).where(outbox.c.topic == topic)).scalar()
-        return end or 0
+        announce(self._connection, announcements, recorded_at)
 
     def add_positioned(self, partition: Partition, kind: str, offset: int, body: Mapping[str, Any], recorded_at: int) -> int:
         """Insert a positioned record; return its seq."""
         row = {
-            **_at(partition),
+            **at(partition),
             "kind": kind,
             "offset": offset,
             "body": _json(body),
@@ -261,35 +221,12 @@ class SqlTransaction:
         """Raise the partition's catalog number and return it."""
         ensure_partition(self._connection, partition)
         state = table("partition_state")
-        own = (state.c.topic == partition.topic, state.c.part == partition.number)
-        self._connection.execute(update(state).where(*own).values(catalog=state.c.catalog + 1))
-        return int(self._connection.execute(select(state.c.catalog).where(*own)).scalar_one())
-
-    def _insert(self, into: Table, rows: Iterable[dict[str, Any]]) -> None:
-        if listed := list(rows):
-            self._connection.execute(insert(into), listed)
+        raised = update(state).where(*own(state, partition)).values(catalog=state.c.catalog + 1)
+        return int(self._connection.execute(raised.returning(state.c.catalog)).scalar_one())
 
     def _upsert(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
         if listed := list(rows):
             self._connection.execute(upsert(self._connection, table(name)), listed)
-
-    def _there(self, name: str, column: str, keys: Sequence[str]) -> set[str]:
-        asked = table(name).c[column]
-        found: set[str] = set()
-        for chunk in _chunks(keys, LOOKUP_CHUNK):
-            found.update(self._connection.execute(select(asked).where(asked.in_(chunk))).scalars())
-        return found
-
-
-def ensure_partition(connection: Connection, partition: Partition) -> None:
-    """Insert the row of a partition that nobody has claimed yet."""
-    fresh = {**_at(partition), "next_offset": 0, "epoch": 0, "owner": "", "catalog": 0}
-    state = table("partition_state")
-    connection.execute(insert_new(connection, state), fresh)
-
-
-def _at(partition: Partition) -> dict[str, Any]:
-    return {"topic": partition.topic, "part": partition.number}
 
 
 def _slots(value: Any, *without: str) -> dict[str, Any]:
@@ -298,7 +235,3 @@ def _slots(value: Any, *without: str) -> dict[str, Any]:
 
 def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)
-
-
-def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
