@@ -5,47 +5,37 @@ Takes ports. Gives reports of what each step did. Never: decides anything itself
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from guardian.canonical import short_id
 from guardian.decisions.retraining import Request
-from guardian.effects import Effects, Fates, PositionedWrite, Record
-from guardian.engine.catalog import changes, load_catalog, removed
+from guardian.effects import Effects, Record
+from guardian.engine.catalog import changes, removed
+from guardian.engine.counting import Batch, Counting
+from guardian.engine.coverage import digest_of_values
 from guardian.engine.fates import Fate as ErrorFate
 from guardian.engine.fates import fate_of
 from guardian.engine.land import land
+from guardian.engine.narrowing import Narrowing
 from guardian.errors import GuardianError
-from guardian.events.codec import decode
-from guardian.events.dead_letter import Problem, bury
 from guardian.events.parts import JsonPart
-from guardian.events.reasons import Reason
 from guardian.panes.clock import last_pane_end
-from guardian.panes.rows import Fate
-from guardian.pipeline.coded import code_batch
-from guardian.pipeline.count import count
 from guardian.pipeline.judge import Judge
-from guardian.pipeline.memory import PREFIX, ModelMemory
-from guardian.pipeline.state import CLOCK, NO_PANE, ModelState, PartitionState
+from guardian.pipeline.memory import ModelMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
+    from guardian.effects import StateWrite
     from guardian.engine.catalog import Held, References
-    from guardian.engine.ports import Claim, Delivery, Log, Partition, Store, StoredState
-    from guardian.events.dead_letter import DeadLetter
-    from guardian.pipeline.epochs import Timeline
+    from guardian.engine.ports import Claim, Delivery, Log, Partition, Store
     from guardian.pipeline.judge import GroupTable
+    from guardian.pipeline.state import PartitionState
     from guardian.policies.load import PolicySet
 
 TRIES_MAX: Final = 5  # Of one step against a fenced or busy store; then the error goes up.
-OFFSETS_NAMED_MAX: Final = 20  # Offsets that one dead-letter record names; the table has them all.
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,42 +59,50 @@ class Engine:
     def __init__(
         self, store: Store, log: Log, partition: Partition, owner: str, *, now: Callable[[], int], group_table: GroupTable
     ) -> None:
-        self._store, self._log, self._partition, self._owner = store, log, partition, owner
+        self._store, self._log = store, log
+        self._counting = Counting(store, partition, owner, now=now)
         self._now, self._group_table = now, group_table
-        self._buried: set[int] = set()
-        self._limit: int | None = None
+        self._narrowing = Narrowing()
         self._taken = 0
-        self._active: dict[str, int] = {}
         self.open()
+
+    @property
+    def claim(self) -> Claim:
+        """What the next step is counted under."""
+        return self._counting.claim
+
+    @property
+    def held(self) -> dict[str, Held]:
+        """What is and was watched."""
+        return self._counting.held
+
+    @property
+    def state(self) -> PartitionState:
+        """What is counted."""
+        return self._counting.state
 
     def open(self) -> None:
         """Claim the partition, which fences whoever held it, and load its state."""
-        self.claim: Claim = self._store.claim(self._partition, self._owner)
-        if (end := self._log.end()) < self.claim.next_offset:
+        claim = self._store.claim(self._counting.partition, self._counting.owner)
+        if (end := self._log.end()) < claim.next_offset:
             raise LogGapError(
-                f"the log ends at offset {end} and {self.claim.next_offset} events of it are counted",
+                f"the log ends at offset {end} and {claim.next_offset} events of it are counted",
                 hint="somebody cut the log or put another in its place: restore it from a backup",
             )
-        self._load()
+        self._load(claim)
 
-    def _load(self) -> None:
-        self.held: dict[str, Held] = load_catalog(self._store, self._partition)
-        stored = self._store.load(self._partition)
+    def _load(self, claim: Claim) -> None:
+        stored = self._counting.load(claim)
         requests = [Request.from_json(row) for row in self._store.requests()]
-        timelines = {name: held.timeline for name, held in self.held.items()}
-        self.state = _state(stored, timelines)
-        self.memories = {name: _memory(name, stored, requests) for name in timelines}
-        self.judges = {name: Judge(name, self._group_table) for name in timelines}
-        self._active = {name: self._active.get(name, self._now()) for name in timelines}
+        self.memories = {
+            name: ModelMemory.load(name, stored.states, {r.id: r for r in requests if r.model == name}) for name in self.held
+        }
+        self.judges = {name: Judge(name, self._group_table) for name in self.held}
 
     @property
     def clocks(self) -> dict[str, int | None]:
         """Every model's clock."""
         return {name: model.clock for name, model in self.state.models.items()}
-
-    @property
-    def _watched(self) -> list[str]:
-        return [name for name, held in self.held.items() if held.watched]
 
     def activate(self, files: PolicySet, references: References) -> Effects:
         """Make `files` hold where they differ from what holds; return what was landed."""
@@ -115,20 +113,19 @@ class Engine:
             for name in gone:
                 model, timeline = self.state.models[name], self.state.timelines[name]
                 effects.extend(self.judges[name].abandon(model, timeline, self.memories[name]))
-            if gone:
-                effects.extend(self._writes())
+                effects.states += self.memories[name].writes(name)
             return effects
 
         effects = self._landed(work)
         if effects.positioned:
-            self._load()
+            self._load(self.claim)
         return effects
 
     def step(self, limit: int) -> Step | None:
         """Count and judge about `limit` further events in one transaction; None when the log has no more."""
 
         def work() -> Effects:
-            first, most = self.claim.next_offset, self._limit or limit
+            first, most = self.claim.next_offset, self._narrowing.limit or limit
             deliveries = _continuous(self._log.read(first, most), first, most)
             self._taken = sum(len(d.events) for d in deliveries)
             return self._count(deliveries) if self._taken else Effects()
@@ -140,11 +137,11 @@ class Engine:
 
     def end(self) -> Effects:
         """Write the end tick of every model: every window that events made becomes final."""
-        return self._landed(lambda: self._tick("end-tick", {n: self._end_of(n) for n in self._watched}))
+        return self._landed(lambda: self._tick("end-tick", self._end_of))
 
     def idle(self) -> Effects:
         """Move live clocks of silent models on to the wall time minus lateness."""
-        return self._landed(lambda: self._tick("idle-tick", {n: self._idle_of(n) for n in self._watched}))
+        return self._landed(lambda: self._tick("idle-tick", self._counting.idle_clock))
 
     def record(self, record: Record) -> None:
         """Append an audit record that is about no event."""
@@ -158,83 +155,35 @@ class Engine:
             try:
                 effects = work()
                 if effects != Effects():
-                    self.claim = land(self._store, self.claim, self.claim.next_offset + self._taken, effects, self._now())
+                    self._counting.claim = land(
+                        self._store, self.claim, self.claim.next_offset + self._taken, effects, self._now()
+                    )
             except GuardianError as error:
                 fate = fate_of(error)
                 tries += fate is ErrorFate.RETRY
-                narrowed = fate is ErrorFate.DEAD_LETTER and self._narrow()
+                narrowed = fate is ErrorFate.DEAD_LETTER and self._narrowing.narrow(self.claim.next_offset, self._taken)
                 if fate is ErrorFate.STOP or tries == TRIES_MAX or (fate is ErrorFate.DEAD_LETTER and not narrowed):
                     raise
                 self.open()
             else:
-                self._limit = None
-                self._buried.clear()
+                self._narrowing.reset()
                 return effects
 
-    def _narrow(self) -> bool:
-        """Halve the batch that failed; bury the one event that is left. False where there is nothing to leave out."""
-        if self._taken == 0 or self.claim.next_offset in self._buried:
-            return False
-        if self._taken == 1:
-            self._buried.add(self.claim.next_offset)
-        self._limit = max(1, self._taken // 2)
-        return True
-
     def _count(self, deliveries: Sequence[Delivery]) -> Effects:
-        events = [event for delivery in deliveries for event in delivery.events]
-        first, state, effects = self.claim.next_offset, self.state, Effects()
-        known = {name: model.named for name, model in state.models.items()}
-        watched = {name: state.timelines[name] for name in self._watched}
-        batches, letters = code_batch([JsonPart(0, self._without_buried(events, first))], watched, known)
-        letters = [replace(letter, offset=first + letter.offset) for letter in letters]
-        letters = [letter for letter in letters if letter.offset not in self._buried]
-        letters += [self._overflown(events[o - first], o) for o in sorted(self._buried) if first <= o < first + len(events)]
-        received = _Received(deliveries)
-        for name in sorted(batches):
-            self._active[name] = self._now()
-            timeline = state.timelines[name]
+        judged = Effects()
+        counted = self._counting.count(
+            _batch(deliveries), lambda name, at: judged.extend(self._judge(name, at)), self._narrowing.buried
+        )
+        judged.extend(counted)
+        judged.states += self._memory_writes()
+        return judged
 
-            def due(instant: int, name: str = name, timeline: Timeline = timeline) -> None:
-                effects.extend(self.judges[name].judge(state.models[name], timeline, self.memories[name], instant))
+    def _judge(self, name: str, instant: int) -> Effects:
+        state, timeline = self.state.models[name], self.state.timelines[name]
+        return self.judges[name].judge(state, timeline, self.memories[name], instant)
 
-            count(state.models[name], batches[name], timeline, received, due)
-        effects.dead_letters += letters
-        for letter in effects.dead_letters:
-            self._dead(letter.model)
-        effects.records += _intake(self._partition, first, events, effects)
-        effects.extend(self._writes())
-        return effects
-
-    def _overflown(self, event: bytes, offset: int) -> DeadLetter:
-        """Bury an event that is good by itself, under the name of its model."""
-        models = {name: timeline.reading for name, timeline in self.state.timelines.items()}
-        said = next(decode([event], offset, models))
-        what = "its sum would leave 62 bits; declare a larger unit"
-        return bury(event, offset, Problem(Reason.VALUE_OUT_OF_RANGE, "$.data", what, said.model), models.get(said.model))
-
-    def _without_buried(self, events: list[bytes], first: int) -> list[bytes]:
-        if not self._buried:
-            return events
-        return [b"" if first + i in self._buried else event for i, event in enumerate(events)]
-
-    def _dead(self, model: str) -> None:
-        if model in self.state.models:
-            self.state.models[model].tell(Fate.DEAD_LETTERED, np.full(1, NO_PANE))
-        else:
-            self.state.nameless[Fate.DEAD_LETTERED.value] += 1
-
-    def _writes(self) -> Effects:
-        effects = Effects()
-        for name, model in sorted(self.state.models.items()):
-            timeline = self.state.timelines[name]
-            pane_ms = timeline.latest.spans.pane_ms
-            effects.extend(model.writes(name, pane_ms))
-            effects.states += self.memories[name].writes(name)
-            if model.clock is not None:
-                model.forget(timeline.oldest_pane(model.clock))
-        if self.state.nameless:
-            effects.fates.append(Fates("", NO_PANE, dict(self.state.nameless)))
-        return effects
+    def _memory_writes(self) -> list[StateWrite]:
+        return [write for name, memory in sorted(self.memories.items()) for write in memory.writes(name)]
 
     def _end_of(self, name: str) -> int | None:
         model, spans = self.state.models[name], self.state.timelines[name].latest.spans
@@ -243,36 +192,13 @@ class Engine:
         last = max(last_pane_end(seen.last, spans.pane_ms) for seen in model.versions.values())
         return last + spans.lateness_ms + spans.horizon_ms
 
-    def _idle_of(self, name: str) -> int | None:
-        spec, now = self.state.timelines[name].latest.model.spec, self._now()
-        if spec.clock != "live" or now < self._active[name] + spec.idle_after_ms:
-            return None
-        return now - spec.allowed_lateness
-
-    def _tick(self, kind: str, clocks: Mapping[str, int | None]) -> Effects:
-        """Move clocks on by positioned records, judging whatever becomes due on the way."""
-        effects = Effects()
-        for name, clock in sorted(clocks.items()):
-            model, timeline = self.state.models[name], self.state.timelines[name]
-            if clock is None or model.clock is None or clock <= model.clock:
-                continue
-            instants = timeline.latest.spans.instants(model.clock, clock)
-            if kind == "idle-tick":
-                if not instants:
-                    continue  # Nothing depends on where between two instants a clock stands: no record is made of it.
-                clock = instants[-1]
-                for seen in model.versions.values():
-                    seen.ticked = clock
-            for instant in instants:
-                effects.extend(self.judges[name].judge(model, timeline, self.memories[name], instant))
-            model.advance(clock)
-            body = {"model": name, "clock": clock}
-            effects.positioned.append(PositionedWrite(kind, self.claim.next_offset, body))  # type: ignore[arg-type]  # both kinds are listed
-            id_ = short_id(kind, name, str(clock), str(self.claim.next_offset))
-            effects.records.append(Record("control", kind, id_, name, {**body, "offset": self.claim.next_offset}))
-        if effects.positioned:
-            effects.extend(self._writes())
-        return effects
+    def _tick(self, kind: str, clock_of: Callable[[str], int | None]) -> Effects:
+        judged = Effects()
+        clocks = {name: clock_of(name) for name in self._counting.watched}
+        ticked = self._counting.tick(kind, clocks, lambda name, at: judged.extend(self._judge(name, at)))
+        judged.extend(ticked)
+        judged.states += self._memory_writes()
+        return judged
 
 
 class LogGapError(GuardianError):
@@ -298,59 +224,16 @@ def _continuous(deliveries: list[Delivery], first_offset: int, limit: int) -> li
     return out
 
 
-class _Received:
-    """When the log took in events, by their positions in the step."""
-
-    def __init__(self, deliveries: Sequence[Delivery]) -> None:
-        self._firsts = np.array([d.first_offset - deliveries[0].first_offset for d in deliveries], np.int64)
-        self._times = np.array([d.received_at for d in deliveries], np.int64)
-
-    def __call__(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._times[np.searchsorted(self._firsts, positions, side="right") - 1]
-
-
-def _state(stored: StoredState, timelines: Mapping[str, Timeline]) -> PartitionState:
-    models = {}
-    for name, timeline in timelines.items():
-        clock = next((w.blob for w in stored.states if (w.model, w.name) == (name, CLOCK)), None)
-        models[name] = ModelState.load(
-            clock,
-            (w for w in stored.panes if w.model == name),
-            (w for w in stored.runs if w.model == name),
-            (w for w in stored.fates if w.model == name),
-            timeline,
-        )
-    state = PartitionState(timelines, models)
-    for fates in stored.fates:
-        if not fates.model:
-            state.nameless.update(fates.counts)
-    return state
-
-
-def _memory(name: str, stored: StoredState, requests: Sequence[Request]) -> ModelMemory:
-    blobs = [w.blob for w in stored.states if w.model == name and w.name.startswith(PREFIX)]
-    return ModelMemory.load(name, blobs, {r.id: r for r in requests if r.model == name})
-
-
-def _intake(partition: Partition, first: int, events: Sequence[bytes], effects: Effects) -> list[Record]:
-    """Return the coverage record of a step, and what it says of dead letters."""
-    stream, until = f"intake/{partition.number}", first + len(events)
-    covered = hashlib.sha256()
-    for event in events:
-        covered.update(len(event).to_bytes(8, "little"))
-        covered.update(event)
-    body = {"from_offset": first, "to_offset": until, "count": len(events), "digest": f"sha256:{covered.hexdigest()}"}
-    records = [Record(stream, "coverage", short_id("coverage", partition.topic, stream, str(first), str(until)), "", body)]
-    if effects.dead_letters:
-        reasons = Counter(letter.reason for letter in effects.dead_letters)
-        said = {
-            "from_offset": first,
-            "to_offset": until,
-            "count": len(effects.dead_letters),
-            "reasons": dict(sorted(reasons.items())),
-            "offsets": [letter.offset for letter in effects.dead_letters[:OFFSETS_NAMED_MAX]],
-        }
-        records.append(
-            Record(stream, "dead-letters", short_id("dead-letters", partition.topic, stream, str(first), str(until)), "", said)
-        )
-    return records
+def _batch(deliveries: Sequence[Delivery]) -> Batch:
+    events = [event for delivery in deliveries for event in delivery.events]
+    first = deliveries[0].first_offset
+    received = np.repeat([d.received_at for d in deliveries], [len(d.events) for d in deliveries])
+    return Batch(
+        first_offset=first,
+        next_offset=first + len(events),
+        parts=[JsonPart(0, events)],
+        offsets=first + np.arange(len(events)),
+        rows=np.zeros(len(events), np.int64),
+        received=received.astype(np.int64),
+        digest=digest_of_values(events),
+    )
