@@ -10,15 +10,17 @@ from guardian.errors import NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from guardian.adapters.kafka.connection import Broker
     from guardian.adapters.sql.database import Database
     from guardian.adapters.sql.reader import Reader
     from guardian.adapters.sql.store import SqlStore
     from guardian.catalog.model_file import ModelFile
-    from guardian.config import Home
+    from guardian.config import Home, Settings
     from guardian.engine.audit_port import AuditLog
     from guardian.engine.engine import Engine
     from guardian.engine.ports import Log
     from guardian.engine.service import Service
+    from guardian.engine.topic_check import Cluster, Planned, TopicFound
     from guardian.panes.windows import Reference
     from guardian.policies.load import PolicySet
 
@@ -195,3 +197,59 @@ def make_home(home: Home) -> None:
     if not home.private_key.exists():
         with closing(open_database(home)) as database:
             create_key_pair(home.private_key, home.public_key, log_name(SqlAuditLog(database).log_id()))
+
+
+def broker_of(settings: Settings) -> Broker:
+    """Return where the broker is and how to talk to it."""
+    from guardian.adapters.kafka.connection import Broker
+
+    return Broker(
+        bootstrap=settings.broker,
+        group=settings.group,
+        prefix=settings.topic_prefix,
+        session_timeout_ms=settings.session_timeout_ms,
+        security=settings.broker_security,  # type: ignore[arg-type]  # the setting's pattern allows no other
+        mechanism=settings.broker_mechanism,
+        user=settings.broker_user,
+        password=settings.broker_password,
+        ca=settings.broker_ca,
+    )
+
+
+def look_at_topics(settings: Settings, counted: int) -> tuple[Cluster, dict[str, TopicFound]]:
+    """Return the cluster and guardian's topics as the broker has them, by name; `counted` partitions are counted by the store.
+
+    Raises BrokerUnreachableError.
+    """
+    from guardian.adapters.kafka import admin
+    from guardian.engine.topic_check import Cluster
+    from guardian.engine.topics import SPECS, full_name
+
+    broker = broker_of(settings)
+    cluster = Cluster(settings.topic_prefix, settings.broker, admin.brokers(broker), counted)
+    return cluster, admin.describe(broker, [full_name(settings.topic_prefix, spec.name) for spec in SPECS])
+
+
+def make_topics(settings: Settings, planned: list[Planned]) -> None:
+    """Make the topics of a plan that do not exist. Raises BrokerUnreachableError; BrokerRefusedError."""
+    from guardian.adapters.kafka import admin
+
+    missing = [
+        admin.NewTopicSpec(topic.name, topic.partitions, topic.replication, topic.spec.config(topic.replication))
+        for topic in planned
+        if not topic.exists
+    ]
+    if missing:
+        admin.create_topics(broker_of(settings), missing)
+
+
+def counted_partitions(home: Home, settings: Settings) -> int:
+    """Return how many partitions of the events' topic the store counts; 0 where it counts none, or there is no database yet."""
+    from guardian.engine.topics import EVENTS, full_name
+
+    try:
+        store = open_store(home)
+    except NotFoundError:
+        return 0
+    with closing(store):
+        return len(store.standings(full_name(settings.topic_prefix, EVENTS)))

@@ -43,11 +43,12 @@ COMMANDS: Final = {
     "reference": Command("reference", "Build and show the reference that live data are compared with."),
     "get": Command("get", "Print models, windows, measurements, verdicts, alerts, audit records and more."),
     "policy": Command("policy", "Check and test policy files."),
-    "schema": Command("schema", "Print the JSON Schema of files and events."),
+    "schema": Command("schema", "Print the JSON Schema of files and events, and the AsyncAPI document of all topics."),
     "alerts": Command("alerts", "Follow alerts as they come."),
     "retrain": Command("retrain", "List, approve, reject and complete retraining requests."),
     "audit": Command("audit", "List, show, verify, export and sign the audit log."),
     "replay": Command("replay", "Judge a recorded verdict again from its evidence."),
+    "topics": Command("topics", "Make and check the topics of Kafka."),
     "db": Command("db", "Upgrade and check the database's schema."),
     "help": Command("help_topics", "Explain exit codes, environment variables and output formats."),
 }
