@@ -62,6 +62,15 @@ def partitions(broker: Broker, topic: str, *, timeout_s: float = TIMEOUT_S) -> i
     return listed.get(topic, 0)
 
 
+def brokers(broker: Broker, *, timeout_s: float = TIMEOUT_S) -> int:
+    """Return how many brokers there are. Raises BrokerUnreachableError."""
+
+    async def count(client: AIOKafkaAdminClient) -> int:
+        return len((await client.describe_cluster())["brokers"])
+
+    return _ask(broker, "the cluster could not be looked up", count, timeout_s)
+
+
 def describe(broker: Broker, names: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> dict[str, TopicFound]:
     """Return the topics of these names that are there, by name, with their settings in force. Raises BrokerUnreachableError."""
 
