@@ -75,7 +75,7 @@ def _epoch(store: Store, body: Mapping[str, Any]) -> Epoch:
 
 
 def changes(
-    files: PolicySet, held: Mapping[str, Held], clocks: Mapping[str, int | None], references: References, offset: int
+    files: PolicySet, held: Mapping[str, Held], clocks: Mapping[str, int | None], references: References, at: Mapping[str, Any]
 ) -> Effects:
     """Return what activates the files that differ from what is held; nothing where none does.
 
@@ -84,7 +84,8 @@ def changes(
         held: What holds now.
         clocks: Each model's clock: a change takes effect at the first pane start after it.
         references: Where references come from.
-        offset: The position: the activation applies before the event there.
+        at: The position as audit records say it: `offset` of the one log, or `offsets` by partition. The positioned records
+            returned apply before the event at that offset; where there are several, whoever lands them says which.
 
     Raises ForbiddenChangeError, BadReferenceError and what reading a table raises; nothing is then activated.
     """
@@ -106,10 +107,10 @@ def changes(
         epoch = Epoch(begins, model, reference, policies)
         if before is not None:
             before.timeline.with_epoch(epoch)
-        _activate(effects, epoch, {**digests, "reference": epoch.reference_digest}, source, offset)
+        _activate(effects, epoch, {**digests, "reference": epoch.reference_digest}, source, at)
     for name in removed(files, held):
         body = {"model": name, "effective_from": None, "source": None, "digests": None}
-        _record(effects, name, body, offset)
+        _record(effects, name, body, at)
     return effects
 
 
@@ -149,14 +150,14 @@ def _counted_alike(a: ModelFile, b: ModelFile) -> bool:
     return all(getattr(a.spec, name) == getattr(b.spec, name) for name in names)
 
 
-def _activate(effects: Effects, epoch: Epoch, digests: Mapping[str, Any], source: str | None, offset: int) -> None:
+def _activate(effects: Effects, epoch: Epoch, digests: Mapping[str, Any], source: str | None, at: Mapping[str, Any]) -> None:
     effects.artifacts.append(_artifact("model", epoch.model))
     effects.artifacts += [_artifact("policy", policy) for policy in epoch.policies.values()]
     if epoch.reference is not None:
         blob = epoch.reference.to_bytes()
         effects.artifacts.append(Artifact(digest(blob), "reference", blob))
     body = {"model": epoch.model.name, "effective_from": epoch.effective_from, "source": source, "digests": digests}
-    _record(effects, epoch.model.name, body, offset)
+    _record(effects, epoch.model.name, body, at)
 
 
 def _artifact(kind: Any, file: ModelFile | PolicyFile) -> Artifact:
@@ -164,15 +165,15 @@ def _artifact(kind: Any, file: ModelFile | PolicyFile) -> Artifact:
     return Artifact(digest(data), kind, data)
 
 
-def _record(effects: Effects, name: str, body: Mapping[str, Any], offset: int) -> None:
-    effects.positioned.append(PositionedWrite("activation", offset, body))
+def _record(effects: Effects, name: str, body: Mapping[str, Any], at: Mapping[str, Any]) -> None:
+    effects.positioned.append(PositionedWrite("activation", at.get("offset", 0), body))
     begins = body["effective_from"]
     said = {
         "model": name,
-        "offset": offset,
+        **at,
         "effective_from": None if begins in (None, ALWAYS) else format_time(begins),
         "source": body["source"],
         "digests": body["digests"],
     }
-    id_ = short_id("activation", name, str(offset), msgspec.json.encode(said, order="sorted").decode())
+    id_ = short_id("activation", name, msgspec.json.encode(said, order="sorted").decode())
     effects.records.append(Record("control", "activation" if body["digests"] else "deactivation", id_, name, said))

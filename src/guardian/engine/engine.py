@@ -108,7 +108,7 @@ class Engine:
         """Make `files` hold where they differ from what holds; return what was landed."""
 
         def work() -> Effects:
-            effects = changes(files, self.held, self.clocks, references, self.claim.next_offset)
+            effects = changes(files, self.held, self.clocks, references, {"offset": self.claim.next_offset})
             gone = removed(files, self.held)
             for name in gone:
                 model, timeline = self.state.models[name], self.state.timelines[name]
