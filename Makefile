@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= guardian-demo
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint services bench lock clean
 
 demo: $(VENV)/.default  ## Replay two real models and tell what was found.
 	$(BIN)/guardian demo --dir $(DEMO_DIR) --force
 
 test: lint  ## Lint, types, contracts and the whole suite.
+	@! { command -v java && command -v mvn; } >/dev/null || $(MAKE) services || echo "Kafka could not be fetched" >&2
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev  ## What `make test` checks without running anything.
@@ -19,6 +20,8 @@ lint: $(VENV)/.dev  ## What `make test` checks without running anything.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+services: .services/kafka/.complete  ## Fetch a Kafka broker for the tests (needs Maven); PostgreSQL is the system's own.
 
 bench: $(VENV)/.default  ## Print the ratios of the README's table.
 	$(BIN)/python tools/bench.py
@@ -44,5 +47,10 @@ $(VENV)/.dev: $(VENV)/.default requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	touch $@
 
+.services/kafka/.complete: tests/services/kafka/pom.xml
+	rm -rf $(@D)
+	mvn --batch-mode --quiet --strict-checksums --file $< dependency:copy-dependencies -DoutputDirectory="$(CURDIR)/$(@D)"
+	touch $@
+
 clean:  ## Remove what the targets made.
-	rm -rf $(VENV) guardian-demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .services guardian-demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -13,6 +13,7 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))  # `services` is shared with what measures and tortures.
 
+from services import kafka as kafka_service
 from services import postgres as postgres_service
 
 if TYPE_CHECKING:
@@ -70,3 +71,32 @@ def own_postgres() -> Iterator[postgres_service.Postgres]:
         pytest.skip(postgres_service.MISSING)
     with postgres_service.Postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[kafka_service.Broker]:
+    """A Kafka broker that all tests share, each with its own topics; started when the first asks."""
+    if bootstrap := os.environ.get(kafka_service.GIVEN):
+        yield kafka_service.Broker(bootstrap)
+        return
+    if not kafka_service.is_installed():
+        pytest.skip(kafka_service.MISSING)
+    with kafka_service.Kafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+def kafka_prefix(kafka: kafka_service.Broker) -> Iterator[str]:
+    """What the names of the test's topics begin with; they are deleted afterwards."""
+    prefix = f"guardian-test-{uuid.uuid4().hex}"
+    yield prefix
+    kafka.delete_topics(prefix)
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[kafka_service.Kafka]:
+    """A Kafka broker of the test's own, to be stopped, paused and killed; an address that is given is no help here."""
+    if not kafka_service.is_installed():
+        pytest.skip(kafka_service.MISSING)
+    with kafka_service.Kafka() as broker:
+        yield broker

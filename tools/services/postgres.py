@@ -125,11 +125,12 @@ class Postgres(Databases):
         self.start()
 
     def close(self) -> None:
-        """Stop it and delete its data."""
+        """Stop it and delete its data; once more does nothing."""
         try:
             self.stop()
         finally:
-            shutil.rmtree(self.folder)
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
 
     def __enter__(self) -> Self:
         try:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,8 @@ PORTS: Final = range(
 START_S: Final = 120.0  # A cold Java on a busy machine takes its time.
 STOP_S: Final = 60.0
 LOG_CHARACTERS: Final = 3_000
+# To Linux, a starter is a thread: a server started by one that ends would be killed with it. This one stays to the end.
+STARTER: Final = ThreadPoolExecutor(1, thread_name_prefix="services")
 
 
 class ServiceError(RuntimeError):
@@ -29,7 +32,7 @@ class ServiceError(RuntimeError):
 
 
 class Process:
-    """One server process and its log. It is killed with the thread that starts it, so start it from one that stays.
+    """One server process and its log. It does not outlive this process, however this one ends.
 
     Args:
         name: For messages.
@@ -60,7 +63,8 @@ class Process:
         """Start it and return when it is ready. Raises ServiceError when it ends or is not ready in time."""
         launch = [sys.executable, str(LAUNCHER), str(int(self._death)), self._user, *command]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = STARTER.submit(
+                subprocess.Popen,
                 launch,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -68,7 +72,7 @@ class Process:
                 env=None if environment is None else dict(environment),
                 cwd=self._log.parent,
                 start_new_session=True,  # A Ctrl-C in the terminal is the caller's alone.
-            )
+            ).result()
         try:
             self._await(ready)
         except BaseException:
