@@ -14,6 +14,7 @@ from guardian.testing.example_events import LABEL, MODELS, PREDICTION, model_fil
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.json"))
 OF_PAIRS = {Reason.BAD_SHAPE, Reason.UNPAIRED}  # In test_inference and test_pairs.
+OF_LOGS = {Reason.TOMBSTONE, Reason.UNKNOWN_CONTENT_TYPE, Reason.NOT_ARROW, Reason.WRONG_PARTITION}
 COUNTED_LATER = {Reason.NOT_A_CLASS, Reason.TOO_MANY_VERSIONS, Reason.LABELS_NOT_DECLARED}
 
 
@@ -84,7 +85,7 @@ def test_what_no_text_file_can_hold(event, reason, place):
 def test_every_reason_of_decoding_is_shown_here():
     shown = {json.loads(path.read_text())["reason"] for path in BAD}
     elsewhere = {Reason.TOO_DEEP, Reason.TOO_LARGE, Reason.VALUE_OUT_OF_RANGE}
-    assert shown | elsewhere | COUNTED_LATER | OF_PAIRS == set(Reason)
+    assert shown | elsewhere | COUNTED_LATER | OF_PAIRS | OF_LOGS == set(Reason)
 
 
 def test_brackets_in_text_and_beside_each_other_are_not_depth():

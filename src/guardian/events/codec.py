@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 
     from guardian.catalog.model_file import ModelFile
     from guardian.events.dead_letter import DeadLetter
+    from guardian.events.placement import Placement
     from guardian.events.rows import LabelRows, PredictionRows
 
 CHUNK_EVENTS: Final = 500
+
+_Found = tuple["NDArray[np.int64]", list[Any], "NDArray[np.int64]"]  # Rows of a chunk, their structs and times.
 
 _NONE: Final[Mapping[int, Problem]] = MappingProxyType({})
 
@@ -45,7 +48,11 @@ _SAID: Final = {
 
 
 def decode(
-    events: Sequence[bytes], first: int, models: Mapping[str, ModelFile], known: Mapping[int, Problem] = _NONE
+    events: Sequence[bytes],
+    first: int,
+    models: Mapping[str, ModelFile],
+    known: Mapping[int, Problem] = _NONE,
+    placement: Placement | None = None,
 ) -> Iterator[PredictionRows | LabelRows | DeadLetter]:
     """Decode consecutive events; every position comes out exactly once, in a row or a dead letter.
 
@@ -58,6 +65,7 @@ def decode(
         first: Position of the first; the others follow without a gap. Dead letters have it as their offset.
         models: Model files by name.
         known: What is known to be wrong with some, by position: they are not decoded.
+        placement: Which ids may be here; None: all.
     """
     shapes = shapes_of(models)
     for start in range(0, len(events), CHUNK_EVENTS):
@@ -67,6 +75,8 @@ def decode(
         for kind, rows, structs in _by_kind(*_structs(chunk, shapes, refused, problems)):
             shape = shapes.by_data[kind]
             good, kept, times = _checked(shape, rows, structs, problems)
+            if placement is not None and kept:
+                good, kept, times = _placed(shape, (good, kept, times), placement, problems)
             if kept:
                 make = prediction_rows if shape.kind == PREDICTION_TYPE else label_rows
                 yield make(shape, kept, good + (first + start), times)
@@ -109,9 +119,7 @@ def _by_kind(rows: NDArray[np.int64], structs: list[Any]) -> Iterator[tuple[type
             yield kind, rows[mine], list(compress(structs, mine))
 
 
-def _checked(
-    shape: Shape, rows: NDArray[np.int64], structs: list[Any], problems: dict[int, Problem]
-) -> tuple[NDArray[np.int64], list[Any], NDArray[np.int64]]:
+def _checked(shape: Shape, rows: NDArray[np.int64], structs: list[Any], problems: dict[int, Problem]) -> _Found:
     """Return rows, structs and times of the events whose time and version are good, and add the others to `problems`."""
     times, bad = parse_times([struct.time for struct in structs])
     if shape.kind == PREDICTION_TYPE:
@@ -125,6 +133,21 @@ def _checked(
         problems[int(rows[i])] = Problem(reason, *_SAID[reason], shape.layout.model)
     good = [i not in bad for i in range(len(structs))]
     return rows[good], list(compress(structs, good)), times[good]
+
+
+def _placed(shape: Shape, found: _Found, placement: Placement, problems: dict[int, Problem]) -> _Found:
+    """Return what of `found` belongs in this partition, and add the others to `problems`."""
+    rows, structs, times = found
+    if shape.kind == PREDICTION_TYPE:
+        ids, place = [struct.id for struct in structs], "$.id"
+    else:
+        ids, place = [struct.data.prediction_id for struct in structs], "$.data.prediction_id"
+    bad = placement.misplaced(ids)
+    if not bad.any():
+        return found
+    for i in np.flatnonzero(bad).tolist():
+        problems[int(rows[i])] = placement.problem(ids[i], place, shape.layout.model)
+    return rows[~bad], list(compress(structs, ~bad)), times[~bad]
 
 
 def _is_version(version: str | None) -> bool:

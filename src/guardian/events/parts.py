@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from guardian.catalog.model_file import ModelFile
     from guardian.events.dead_letter import DeadLetter, Problem
+    from guardian.events.placement import Placement
     from guardian.events.rows import LabelRows, PredictionRows
 
 
@@ -27,10 +28,12 @@ class Part(Protocol):
 
     def __len__(self) -> int: ...
 
-    def decode(self, models: Mapping[str, ModelFile]) -> Iterator[PredictionRows | LabelRows | DeadLetter]:
+    def decode(
+        self, models: Mapping[str, ModelFile], placement: Placement | None = None
+    ) -> Iterator[PredictionRows | LabelRows | DeadLetter]:
         """Decode all events; every position comes out exactly once, in a row or a dead letter."""
 
-    def event(self, position: int) -> bytes:
+    def event(self, position: int, models: Mapping[str, ModelFile]) -> bytes:
         """Return the event at `position` of the step, as structured JSON or whatever came in its place."""
 
 
@@ -51,10 +54,12 @@ class JsonPart:
     def __len__(self) -> int:
         return len(self.events)
 
-    def decode(self, models: Mapping[str, ModelFile]) -> Iterator[PredictionRows | LabelRows | DeadLetter]:
+    def decode(
+        self, models: Mapping[str, ModelFile], placement: Placement | None = None
+    ) -> Iterator[PredictionRows | LabelRows | DeadLetter]:
         """Decode all events; every position comes out exactly once, in a row or a dead letter."""
-        return decode(self.events, self.first, models, self.problems)
+        return decode(self.events, self.first, models, self.problems, placement)
 
-    def event(self, position: int) -> bytes:
+    def event(self, position: int, models: Mapping[str, ModelFile]) -> bytes:
         """Return the event at `position` of the step."""
         return self.events[position - self.first]

@@ -8,10 +8,14 @@ from enum import StrEnum
 class Reason(StrEnum):
     """Reasons of dead letters.
 
-    `not-a-class`, `too-many-versions` and `labels-not-declared` are found by coding, `value-out-of-range` by both, `bad-shape`
-    and `unpaired` where requests and responses of a server are read as predictions, the rest by decoding.
+    `tombstone`, `unknown-content-type` and `not-arrow` are of whole records of a log; `not-a-class`, `too-many-versions` and
+    `labels-not-declared` are found by coding, `value-out-of-range` by decoding and coding, `bad-shape` and `unpaired` where
+    requests and responses of a server are read as predictions, the rest by decoding.
     """
 
+    TOMBSTONE = "tombstone"
+    UNKNOWN_CONTENT_TYPE = "unknown-content-type"
+    NOT_ARROW = "not-arrow"
     NOT_JSON = "not-json"
     TOO_LARGE = "too-large"
     TOO_DEEP = "too-deep"
@@ -27,6 +31,7 @@ class Reason(StrEnum):
     SCORE_OUT_OF_RANGE = "score-out-of-range"
     BAD_ID = "bad-id"
     BAD_VERSION = "bad-version"
+    WRONG_PARTITION = "wrong-partition"
     NOT_A_CLASS = "not-a-class"
     VALUE_OUT_OF_RANGE = "value-out-of-range"
     TOO_MANY_VERSIONS = "too-many-versions"

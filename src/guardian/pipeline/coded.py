@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from guardian.catalog.model_file import ModelFile
     from guardian.catalog.parameters import Parameters
     from guardian.events.dead_letter import DeadLetter
     from guardian.events.parts import Part
+    from guardian.events.placement import Placement
     from guardian.pipeline.epochs import Timeline
 
 
@@ -75,7 +77,10 @@ class _Gathered:
 
 
 def code_batch(
-    parts: Sequence[Part], timelines: Mapping[str, Timeline], known: Mapping[str, Collection[str]]
+    parts: Sequence[Part],
+    timelines: Mapping[str, Timeline],
+    known: Mapping[str, Collection[str]],
+    placement: Placement | None = None,
 ) -> tuple[dict[str, ModelBatch], list[DeadLetter]]:
     """Decode and code the events of one step; what does not fit becomes a dead letter, in log order.
 
@@ -83,13 +88,14 @@ def code_batch(
         parts: What came, in log order; positions run through all parts without a gap.
         timelines: Which parameters hold when, by model.
         known: The versions that each model has already; further ones are admitted up to VERSIONS_MAX.
+        placement: Which ids may be in this partition; None: all.
 
     Returns each model's events, and dead letters whose `offset` is their position in the step: the engine knows the log.
     """
     letters: list[DeadLetter] = []
     coders = {name: _ModelCoder(timeline, known.get(name, ())) for name, timeline in timelines.items()}
     models = {name: timeline.reading for name, timeline in timelines.items()}
-    for item in chain.from_iterable(part.decode(models) for part in parts):
+    for item in chain.from_iterable(part.decode(models, placement) for part in parts):
         match item:
             case PredictionRows():
                 coders[item.model].take_predictions(item)
@@ -103,12 +109,12 @@ def code_batch(
             continue
         batches[name] = coder.batch()
         model = coder.timeline.reading  # What was personal stays so: events go on to say it.
-        letters += [bury(_event(parts, at), at, problem, model) for at, problem in coder.problems]
+        letters += [bury(_event(parts, at, models), at, problem, model) for at, problem in coder.problems]
     return batches, sorted(letters, key=lambda letter: letter.offset)
 
 
-def _event(parts: Sequence[Part], position: int) -> bytes:
-    return parts[bisect_right(parts, position, key=lambda part: part.first) - 1].event(position)
+def _event(parts: Sequence[Part], position: int, models: Mapping[str, ModelFile]) -> bytes:
+    return parts[bisect_right(parts, position, key=lambda part: part.first) - 1].event(position, models)
 
 
 class _ModelCoder:
