@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from guardian.errors import NotFoundError
+from guardian.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from guardian.adapters.kafka.connection import Broker
     from guardian.adapters.sql.database import Database
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from guardian.catalog.model_file import ModelFile
     from guardian.config import Home, Settings
     from guardian.engine.audit_port import AuditLog
+    from guardian.engine.emit import Intake
     from guardian.engine.engine import Engine
     from guardian.engine.ports import Log
     from guardian.engine.service import Service
@@ -241,6 +242,31 @@ def make_topics(settings: Settings, planned: list[Planned]) -> None:
     ]
     if missing:
         admin.create_topics(broker_of(settings), missing)
+
+
+@contextmanager
+def open_kafka_log(settings: Settings, as_of: int | None = None) -> Iterator[Intake]:
+    """Give the topic of events as a log that takes events in, and disconnect afterwards.
+
+    Raises NotFoundError where the topic does not exist; UsageError where what is received `as_of` would not stay in it;
+    BrokerUnreachableError.
+    """
+    from guardian.adapters.clock import wall_clock
+    from guardian.adapters.kafka import admin
+    from guardian.adapters.kafka.log import KafkaLog
+    from guardian.adapters.kafka.producer import Producer
+    from guardian.engine.topic_check import refused_time
+
+    broker = broker_of(settings)
+    found = admin.describe(broker, [broker.events])
+    if broker.events not in found:
+        raise NotFoundError(f"there is no topic {broker.events} at {broker.bootstrap}", hint="run guardian topics create")
+    why = "" if as_of is None else refused_time(found[broker.events], as_of, wall_clock())
+    if why:
+        raise UsageError(f"events cannot be received then: {why}", hint="leave --as-of out, or change the topic's retention")
+    partitioner = "murmur2" if settings.partitioner == "none" else settings.partitioner  # Not checked, so any will do.
+    with closing(Producer(broker, partitioner=partitioner)) as producer:
+        yield KafkaLog(broker, producer, broker.events)
 
 
 def counted_partitions(home: Home, settings: Settings) -> int:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from guardian.engine.ports import Log
+    from collections.abc import Callable, Iterable, Sequence
 
 EMIT_BATCH: Final = 5_000  # Events a row of the inbox: a crash loses none that was told, and at most these must be sent again.
+
+
+class Intake(Protocol):
+    """A log as far as sending needs it: the inbox, or a topic."""
+
+    def end(self) -> int:
+        """Return how many events there are."""
+
+    def append(self, events: Sequence[bytes], received_at: int) -> int:
+        """Take events in; return how many there were before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,7 @@ class EmitReport:
 
 
 def emit(
-    log: Log,
+    log: Intake,
     events: Iterable[bytes],
     *,
     now: Callable[[], int],

@@ -105,6 +105,28 @@ def check_topics(cluster: Cluster, found: Mapping[str, TopicFound]) -> Iterator[
         yield from flaws or [ok(check, _as_it_is(topic))]
 
 
+def refused_time(topic: TopicFound, at: int, now: int) -> str:
+    """Say why records of this time would not stay in a topic; empty where they would.
+
+    Args:
+        topic: Where they are to go.
+        at: The time that they are to have, UTC milliseconds.
+        now: The wall clock, UTC milliseconds.
+
+    >>> topic = TopicFound(1, 1, {"retention.ms": "86400000", "message.timestamp.after.max.ms": "3600000"})
+    >>> refused_time(topic, 0, 86_400_000), refused_time(topic, 3_600_001, 0)
+    ('', 'the broker takes none that are more than 1h ahead of it')
+    >>> refused_time(topic, 0, 86_400_001)
+    'the broker deletes what is older than 1d by its time'
+    """
+    kept, ahead = (int(topic.config.get(name, UNLIMITED)) for name in ("retention.ms", "message.timestamp.after.max.ms"))
+    if kept != UNLIMITED and at < now - kept:
+        return f"the broker deletes what is older than {format_duration(kept)} by its time"
+    if ahead != UNLIMITED and at > now + ahead:
+        return f"the broker takes none that are more than {format_duration(ahead)} ahead of it"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     check: str

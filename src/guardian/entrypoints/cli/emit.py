@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -19,10 +20,18 @@ if TYPE_CHECKING:
 
     from guardian.adapters.tables.table import Table
     from guardian.catalog.model_file import ModelFile
+    from guardian.engine.emit import Intake
     from guardian.pipeline.tabular import Batch, Rejects, Timed
 
 REJECTS_SHOWN_MAX: Final = 10
 LINE_BYTES_MAX: Final = 1 << 26  # Of --events: a whole batch may stand on one line.
+
+
+class Target(StrEnum):
+    """Where events go."""
+
+    INBOX = "inbox"
+    KAFKA = "kafka"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +42,24 @@ class Outgoing:
     total: int | None
 
 
-def emit(
+def emit(  # noqa: PLR0913 - a command's options
     model: str | None = typer.Option(None, "--model", help="The model whose tables these are; its file is in policies/."),
     predictions: Path | None = typer.Option(None, help="Parquet, CSV or JSON lines, by the model file's spec.columns."),
     labels: Path | None = typer.Option(None, help="The same of labels; merged with the predictions by time."),
     events: str | None = typer.Option(None, help="CloudEvents as JSON lines, or batches of them; - for stdin."),
     as_of: str | None = typer.Option(None, "--as-of", metavar="TIME", help="Say that they are received at this time."),
-    batch: int = typer.Option(EMIT_BATCH, min=1, max=50_000, help="Events a row of the inbox."),
+    batch: int = typer.Option(EMIT_BATCH, min=1, max=50_000, help="Events a row of the inbox, or at once to Kafka."),
+    to: Target = typer.Option(Target.INBOX, "--to", help="The inbox of this home, or the topic of events in Kafka."),
 ) -> None:
-    """Send predictions and labels from files. They are counted by `guardian up`."""
-    from guardian.bootstrap import open_log
+    """Send predictions and labels from files. They are counted by `guardian up`, those in Kafka by `guardian worker`."""
     from guardian.engine.emit import emit as send
     from guardian.pipeline.tabular import Rejects
 
     rejects = Rejects()
+    received_at = instant(as_of, "--as-of")
     outgoing = _outgoing(model, (predictions, labels), events, rejects)
-    now = _clock(as_of)
-    with _progress(outgoing.total) as advance:
-        report = send(open_log(session().home), outgoing.events, now=now, progress=advance, batch=batch)
+    with _log(to, received_at) as log, _progress(outgoing.total) as advance:
+        report = send(log, outgoing.events, now=_clock(received_at), progress=advance, batch=batch)
     for reject in rejects.first[:REJECTS_SHOWN_MAX]:
         say(f"{reject.table} row {reject.row}: {reject.reason}")
     if rejects.count > REJECTS_SHOWN_MAX:
@@ -141,11 +150,23 @@ def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
         yield line
 
 
-def _clock(as_of: str | None) -> Callable[[], int]:
+@contextmanager
+def _log(to: Target, received_at: int | None) -> Iterator[Intake]:
+    from guardian.bootstrap import open_kafka_log, open_log
+    from guardian.config import Settings
+
+    home = session().home
+    if to is Target.INBOX:
+        yield open_log(home)
+        return
+    with open_kafka_log(Settings.load(home), received_at) as log:
+        yield log
+
+
+def _clock(received_at: int | None) -> Callable[[], int]:
     from guardian.adapters.clock import wall_clock
 
-    at = instant(as_of, "--as-of")
-    return wall_clock if at is None else lambda: at
+    return wall_clock if received_at is None else lambda: received_at
 
 
 @contextmanager
