@@ -64,6 +64,14 @@ def said(name: str, topic: str = "alerts") -> Announcement:
     return Announcement(topic, "m", "io.guardian.alert.v1", name, "m/1", NOW, {"name": name})
 
 
+def refused(store: Any, claim: Any) -> None:
+    """Fail unless the claim is stale, and a step under it leaves nothing."""
+    with raises(FencedError):
+        land(store, claim, claim.next_offset + 1, effects(7), NOW)
+    assert not store.load(P).panes
+    assert not list(store.rows())
+
+
 class StoreContract:
     """What every `engine.ports.Store` does, its audit log and its outbox included; each adapter gives `store`."""
 
@@ -109,28 +117,22 @@ class StoreContract:
         old = store.claim(P, "zombie")
         new = store.claim(P, "me")
         assert new.epoch > old.epoch
-        self._refused(store, old)
+        refused(store, old)
 
     def test_a_step_lands_once(self, store: Any) -> None:
         claim = store.claim(P, "me")
         land(store, claim, 5, Effects(), NOW)
-        self._refused(store, claim)
+        refused(store, claim)
 
     def test_a_raised_catalog_fences(self, store: Any) -> None:
         claim = store.claim(P, "me")
         with store.begin() as transaction:
             assert transaction.raise_catalog(P) == claim.catalog + 1
-        self._refused(store, claim)
+        refused(store, claim)
         assert store.claim(P, "me").catalog == claim.catalog + 1
 
     def test_a_claim_of_nothing_stored_is_stale(self, store: Any) -> None:
-        self._refused(store, replace(store.claim(P, "me"), partition=OTHER))
-
-    def _refused(self, store: Any, claim: Any) -> None:
-        with raises(FencedError):
-            land(store, claim, claim.next_offset + 1, effects(7), NOW)
-        assert not store.load(P).panes
-        assert not list(store.rows())
+        refused(store, replace(store.claim(P, "me"), partition=OTHER))
 
     def test_a_step_may_not_go_back(self, store: Any) -> None:
         claim = land(store, store.claim(P, "me"), 5, Effects(), NOW)

@@ -4,6 +4,7 @@ import pytest
 
 from guardian.adapters.memory.store import MemoryLog, MemoryStore
 from guardian.testing.contracts import JobRunContract, LeaseContract, LogContract, StoreContract
+from guardian.testing.fleet_contracts import FleetContract
 
 
 @pytest.fixture
@@ -27,6 +28,10 @@ def log():
 
 
 class TestMemoryStore(StoreContract):
+    pass
+
+
+class TestMemoryFleet(FleetContract):
     pass
 
 

@@ -1,4 +1,4 @@
-"""What the database itself promises: settings, triggers, schema, and a consistent prefix after a lost tail."""
+"""What a file of SQLite promises: settings, triggers, schema, and a consistent prefix after a lost tail."""
 
 import random
 import shutil
@@ -20,6 +20,11 @@ from guardian.audit.leaf import FIRST_PREV, leaf_hash
 from guardian.engine.fates import Fate, StoreBusyError, StoreRefusedError, fate_of
 from guardian.engine.land import land
 from guardian.testing.contracts import NOW, P, effects
+
+
+@pytest.fixture
+def database(sqlite_database):
+    return sqlite_database
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from guardian.adapters.sql.audit_log import SqlAuditLog
 from guardian.adapters.sql.inbox import SqlInbox
 from guardian.adapters.sql.store import SqlStore
 from guardian.testing.contracts import JobRunContract, LeaseContract, LogContract, StoreContract
+from guardian.testing.fleet_contracts import FleetContract
 
 
 class StoreAndAuditLog(SqlStore):
@@ -40,6 +41,10 @@ def log(database):
 
 
 class TestSqlStore(StoreContract):
+    pass
+
+
+class TestSqlFleet(FleetContract):
     pass
 
 

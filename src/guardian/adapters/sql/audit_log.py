@@ -60,8 +60,9 @@ class SqlAuditLog:
             streams = [stream] if stream is not None else sorted(connection.execute(everyone).scalars())
             for name in streams:
                 query = _records().where(records.c.stream == name, records.c.seq >= from_seq).order_by(records.c.seq)
-                for row in connection.execute(query, execution_options={"yield_per": PAGE}):
-                    yield Sealed(*row)
+                with connection.execute(query, execution_options={"yield_per": PAGE}) as found:
+                    for row in found:
+                        yield Sealed(*row)
 
     def heads(self) -> list[Head]:
         """Return the head of every stream, as stored, by stream."""

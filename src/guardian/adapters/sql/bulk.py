@@ -32,10 +32,15 @@ def _copy(connection: Connection, into: Table, rows: list[dict[str, Any]]) -> No
     statement = f"COPY {quote(into.name)} ({', '.join(map(quote, names))}) FROM STDIN (FORMAT BINARY)"
     # The raw cursor is in the same transaction: it is the one connection that everything else goes through.
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types([_type_name(into.c[name].type) for name in names])
-        for row in rows:
-            copy.write_row([row[name] for name in names])
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types([_type_name(into.c[name].type) for name in names])
+            for row in rows:
+                copy.write_row([row[name] for name in names])
+    except connection.dialect.loaded_dbapi.Error as error:
+        if driver.closed:  # The pool does not see what happens to the raw connection.
+            connection.invalidate(error)
+        raise
 
 
 def _type_name(kind: TypeEngine[Any]) -> str:

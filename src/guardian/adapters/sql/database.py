@@ -6,9 +6,10 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from guardian.adapters.sql.dialect import WRITE, open_engine
+from guardian.adapters.sql.dialect import open_engine, options
 from guardian.engine.fates import StoreBusyError, StoreRefusedError
 
 if TYPE_CHECKING:
@@ -34,41 +35,75 @@ class Database:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY))
         return cls(f"sqlite:///{path}")
 
+    @classmethod
+    def at_url(cls, url: str) -> Database:
+        """Return the PostgreSQL database of a URL such as postgresql://USER:PASSWORD@HOST/NAME; nobody is asked yet.
+
+        Raises UnreachableError when the URL cannot be read.
+        """
+        return cls(url)
+
+    @property
+    def name(self) -> str:
+        """The file or the URL, without its password."""
+        url = self.engine.url
+        if url.get_backend_name() == "sqlite":
+            return str(url.database)
+        return url.set(drivername="postgresql", password=None).render_as_string()
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection that sees one state of the database. Raises StoreBusyError."""
-        with _translated(), self.engine.connect() as connection, connection.begin():
+        with self._translated(), self._connected(write=False) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Give a connection that holds the write lock; commit on a clean exit, roll back on any exception.
+        """Give a connection that may write; commit on a clean exit, roll back on any exception.
+
+        SQLite gives one writer the whole database; PostgreSQL lets several write, each waiting where another holds a row.
 
         Raises StoreBusyError, after which whether it landed is unknown if the commit was under way;
         StoreRefusedError.
         """
-        with (
-            _translated(),
-            self.engine.connect().execution_options(**{WRITE: True}) as connection,
-            connection.begin(),
-        ):
+        with self._translated(), self._connected(write=True) as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
         """Close the pooled connections."""
         self.engine.dispose()
 
+    def _connected(self, *, write: bool) -> Connection:
+        return self.engine.connect().execution_options(**options(self.engine, write=write))
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError as error:
-        raise StoreRefusedError(f"the database refused: {error.orig}", hint="report it: nothing was written") from error
-    except DBAPIError as error:
-        if APPEND_ONLY_MARK in str(error.orig):
-            raise StoreRefusedError(f"the database refused: {error.orig}", hint="append instead") from error
-        raise StoreBusyError(
-            f"the database could not be used: {error.orig}",
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        driver = self.engine.dialect.loaded_dbapi
+        try:
+            yield
+        except PoolTimeoutError as error:
+            raise self._busy("every connection is in use") from error
+        except DBAPIError as error:
+            raise self._meaning(error.orig) from error
+        except driver.Error as error:  # What COPY meets, which does not go through SQLAlchemy.
+            raise self._meaning(error) from error
+
+    def _meaning(self, error: BaseException | None) -> StoreBusyError | StoreRefusedError:
+        driver = self.engine.dialect.loaded_dbapi
+        said = self._without_password(str(error).strip())
+        if APPEND_ONLY_MARK in said:
+            return StoreRefusedError(f"the database refused: {said}", hint="append instead")
+        # What the same statement would meet again. A deadlock, a lost connection or a full disk is not among them.
+        if isinstance(error, (driver.IntegrityError, driver.DataError, driver.ProgrammingError, driver.NotSupportedError)):
+            return StoreRefusedError(f"the database refused: {said}", hint="report it: nothing was written")
+        return self._busy(said)
+
+    def _busy(self, said: str) -> StoreBusyError:
+        return StoreBusyError(
+            f"the database could not be used: {said}",
             hint="see that it is there, has room, and no other process holds it",
-        ) from error
+        )
+
+    def _without_password(self, said: str) -> str:
+        password = self.engine.url.password
+        return said.replace(str(password), "***") if password else said

@@ -3,19 +3,25 @@
 Everything else in this package is portable Core. SQLite gets WAL with `synchronous=FULL`, because what was
 published must not be lost with the last commits on power loss; every write begins with BEGIN IMMEDIATE,
 because a read that turns into a write fails at once, without waiting, when somebody else wrote in between.
+
+PostgreSQL gets `synchronous_commit=on` for the same reason. Writes are READ COMMITTED: a statement that had to wait for a row
+sees what the other made of it, which is what compare-and-swap wants. Reads are REPEATABLE READ, READ ONLY: one state.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError
+
+from guardian.errors import UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sqlalchemy import Connection, Engine, Table
+    from sqlalchemy import URL, Connection, Engine, Table
 
 BUSY_TIMEOUT_MS: Final = 30_000  # How long a write waits for another; then it is `store.busy`.
 CACHE_KIB: Final = 64 * 1024  # Of pages, per connection.
@@ -24,15 +30,92 @@ PAGE_BYTES: Final = (
 )
 WRITE: Final = "guardian_write"  # Execution option of connections that will write.
 
+CONNECT_TIMEOUT_S: Final = 10
+IDLE_WRITE_MS: Final = 60_000  # A process that stops in the middle of a write holds its locks no longer than this.
+SESSION: Final = {
+    "synchronous_commit": "on",
+    "lock_timeout": f"{BUSY_TIMEOUT_MS}ms",
+    "statement_timeout": "5min",
+    "timezone": "UTC",
+}
+# What the network must do within half a minute: acknowledge what is sent, and answer when nothing comes back.
+NETWORK: Final = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+
 
 def open_engine(url: str) -> Engine:
-    """Return an engine for a database URL; nothing is read yet."""
-    if not url.startswith("sqlite"):
-        return create_engine(url)
+    """Return an engine for a database URL; nothing is read yet. Raises UnreachableError when the URL is none."""
+    at = _parse(url)
+    return _open_sqlite(at) if at.get_backend_name() == "sqlite" else _open_postgresql(at)
+
+
+def _parse(url: str) -> URL:
+    try:
+        at = make_url(url)
+    except (ArgumentError, ValueError):  # Its text may hold a password, and is not repeated; nor is the error that quotes it.
+        at = None
+    if at is None or at.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise UnreachableError(
+            "the database's URL cannot be read",
+            hint="write postgresql://USER:PASSWORD@HOST:PORT/NAME, in it %40 for @ and %2F for / in a password",
+        )
+    return at
+
+
+def _open_sqlite(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _open_postgresql(url: URL) -> Engine:
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "guardian", **NETWORK},
+        pool_pre_ping=True,  # A server that was started anew is noticed before the first statement.
+        pool_use_lifo=True,
+    )
+    event.listen(engine, "connect", _set_up_postgresql)
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _set_up_postgresql(connection: Any, _record: object) -> None:
+    connection.autocommit = True
+    settings = ", ".join("set_config(%s, %s, false)" for _ in SESSION)
+    connection.execute(f"SELECT {settings}", [part for pair in SESSION.items() for part in pair])
+    connection.autocommit = False
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get(WRITE, False):
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_WRITE_MS}")
+
+
+def options(engine: Engine, *, write: bool) -> dict[str, Any]:
+    """Return the execution options of a connection that reads one state, or that writes."""
+    if engine.dialect.name == "sqlite":
+        return {WRITE: write}
+    if write:
+        return {WRITE: True, "isolation_level": "READ COMMITTED"}
+    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+
+def without_time_limit(connection: Connection) -> None:
+    """Let the statements of this transaction take as long as they need; waiting for locks stays bounded."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
+def hold_table(connection: Connection, table: Table) -> None:
+    """Let nobody else write a table until the transaction ends. In SQLite every write does that."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"LOCK TABLE {connection.dialect.identifier_preparer.quote(table.name)} IN EXCLUSIVE MODE")
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

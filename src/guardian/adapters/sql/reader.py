@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, islice
@@ -142,8 +143,8 @@ class Reader:
         counted = select(*key, verdict.c.verdict, verdict.c.final, func.count()).where(*narrow)
         order = _newest([key[3], key[2], key[0], key[1]], wanted)
         query = counted.group_by(*key, verdict.c.verdict, verdict.c.final).order_by(*order)
-        with self._database.reading() as connection:
-            groups = groupby(_paged(connection, query), key=lambda row: tuple(row[:4]))
+        with self._database.reading() as connection, closing(_paged(connection, query)) as found:
+            groups = groupby(found, key=lambda row: tuple(row[:4]))
             rows = (_window_row(window, list(counts)) for window, counts in groups)
             yield from rows if wanted.limit is None else list(islice(rows, wanted.limit))[::-1]
 
@@ -250,8 +251,10 @@ def _oldest_first(connection: Connection, query: Any, wanted: Filter) -> Iterabl
     return _paged(connection, query)
 
 
-def _paged(connection: Connection, query: Any) -> Iterable[Any]:
-    return connection.execute(query, execution_options={"yield_per": ROWS_AT_ONCE})
+def _paged(connection: Connection, query: Any) -> Iterator[Any]:
+    # Whoever asked may stop before the end: the cursor, which PostgreSQL keeps in the server, is closed with this generator.
+    with connection.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}) as found:
+        yield from found
 
 
 def _once(found: Iterable[tuple[Any, Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[dict[str, Any]]:

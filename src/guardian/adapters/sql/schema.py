@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import inspect, select, text
 
 import guardian
-from guardian.adapters.sql.dialect import insert_new
+from guardian.adapters.sql.dialect import insert_new, without_time_limit
 from guardian.adapters.sql.tables import table
+from guardian.engine.fates import StoreBusyError, StoreRefusedError
 from guardian.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ def upgrade(database: Database) -> str:
     if found is not None and found > HEAD:
         check(database)
     if found != HEAD:
-        _migrate(database)
+        try:
+            _migrate(database)
+        except (StoreBusyError, StoreRefusedError):
+            if current(database) != HEAD:  # Where another process did the same at the same time, one of both fails.
+                raise
     with database.writing() as connection:
         row = {"key": LOG_ID, "value": secrets.token_hex(LOG_ID_BYTES)}
         connection.execute(insert_new(connection, table("meta")), row)
@@ -96,5 +101,6 @@ def _migrate(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations()))
     with database.writing() as connection:
+        without_time_limit(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, HEAD)
