@@ -1,7 +1,7 @@
 """Records into topics: acknowledged by all replicas, in order, each once for as long as one producer lives.
 
-The producer runs in a thread of its own, so that callers need no event loop; whoever calls waits. Of one partition a batch is sent
-when the one before is acknowledged: after a failure nothing stands in the log behind a record that is not there.
+The producer runs in a thread of its own, so that callers need no event loop; whoever calls waits. Of one partition a batch is
+sent when the one before is acknowledged: after a failure nothing stands in the log behind a record that is not there.
 """
 
 from __future__ import annotations
