@@ -20,9 +20,10 @@ import msgspec
 from guardian.events.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
 ROWS_MAX: Final = 4_096  # Of one request: what one record of the log can become is bounded.
+CELLS_MAX: Final = 1 << 18  # Rows times watched columns of one request: a row's names may be longer than its values.
 FLOATS: Final = frozenset({"FP16", "BF16", "FP32", "FP64"})
 INTEGERS: Final = {
     **{f"INT{bits}": (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) for bits in (8, 16, 32, 64)},
@@ -169,19 +170,30 @@ def _decoded(value: Any) -> str:
     return base64.b64decode(_text(value), validate=True).decode()
 
 
-def item_blocks(items: list[Any], place: str) -> dict[str, Block]:
+def item_blocks(items: list[Any], place: str, wanted: Container[str]) -> dict[str, Block]:
     """Return the blocks of V1 rows: by name where rows are objects, else one block without a name. Raises PayloadError.
 
-    >>> blocks = item_blocks([{"a": 1}, {"a": 2, "b": [3]}], "$.instances")
+    Of names, those that are `wanted` are read, else the only one.
+
+    >>> blocks = item_blocks([{"a": 1, "c": 0}, {"a": 2, "b": [3]}], "$.instances", {"a", "b"})
     >>> blocks["a"].rows, blocks["b"].rows
     ([[1], [2]], [[None], [3]])
     """
     if len(items) > ROWS_MAX:
         raise too_many(len(items), place)
-    if items and all(isinstance(item, dict) for item in items):
-        names = dict.fromkeys(chain.from_iterable(items))
-        return {name: _block([item.get(name) for item in items], f"{place}[*].{name}") for name in names}
-    return {"": _block(items, place)}
+    if not items or not all(isinstance(item, dict) for item in items):
+        return {"": _block(items, place)}
+    names = list(dict.fromkeys(chain.from_iterable(items)))
+    names = [name for name in names if name in wanted] or names[: len(names) == 1]
+    bounded(len(items), len(names), place)
+    return {name: _block([item.get(name) for item in items], f"{place}[*].{name}") for name in names}
+
+
+def bounded(rows: int, columns: int, place: str) -> None:
+    """Raise PayloadError where so many rows have more values together than are read of one request."""
+    if rows * columns > CELLS_MAX:
+        detail = f"A request has at most {CELLS_MAX} values in columns that are watched, this one {rows * columns}."
+        raise PayloadError(Reason.TOO_LARGE, place, detail)
 
 
 def _block(items: list[Any], place: str) -> Block:
@@ -192,13 +204,13 @@ def _block(items: list[Any], place: str) -> Block:
     return Block(place, rows, widths.pop() if widths else 1)
 
 
-def unframed(items: list[Any]) -> list[Any]:
-    """Return V1 instances with those that are whole tables taken apart into their rows.
+def unframed(items: list[Any], place: str) -> list[Any]:
+    """Return V1 instances with those that are whole tables taken apart into their rows. Raises PayloadError.
 
     KServe's scikit-learn and XGBoost servers make a pandas frame of each instance that is an object, so there a row is
     `{"a": [1]}` or `{"a": {"0": 1}}`, and a list of objects is a table as well.
 
-    >>> unframed([{"a": [1, 2], "b": [3, 4]}, {"a": {"0": 5}}, [{"a": 6}], [7, 8]])
+    >>> unframed([{"a": [1, 2], "b": [3, 4]}, {"a": {"0": 5}}, [{"a": 6}], [7, 8]], "$.instances")
     [{'a': 1, 'b': 3}, {'a': 2, 'b': 4}, {'a': 5}, {'a': 6}, [7, 8]]
     """
     out: list[Any] = []
@@ -206,16 +218,18 @@ def unframed(items: list[Any]) -> list[Any]:
         if isinstance(item, list) and item and all(isinstance(row, dict) for row in item):
             out += item
         else:
-            out += _rows_of_table(item) if isinstance(item, dict) else [item]
+            out += _rows_of_table(item, place) if isinstance(item, dict) else [item]
+        if len(out) > ROWS_MAX:
+            raise too_many(len(out), place)
     return out
 
 
-def _rows_of_table(item: dict[str, Any]) -> list[Any]:
-    kinds = set(map(type, item.values()))
-    if kinds == {list} and len({len(column) for column in item.values()}) == 1:
-        columns = list(item.values())
-    elif kinds == {dict} and len({tuple(column) for column in item.values()}) == 1:
-        columns = [list(column.values()) for column in item.values()]
-    else:
+def _rows_of_table(item: dict[str, Any], place: str) -> list[Any]:
+    columns = list(item.values())
+    kinds = set(map(type, columns))
+    if kinds not in ({list}, {dict}) or len({tuple(c) if isinstance(c, dict) else len(c) for c in columns}) != 1:
         return [item]
-    return [dict(zip(item, row, strict=True)) for row in zip(*columns, strict=True)]
+    if len(columns[0]) > ROWS_MAX:
+        raise too_many(len(columns[0]), place)
+    rows = zip(*(list(c.values()) if isinstance(c, dict) else c for c in columns), strict=True)
+    return [dict(zip(item, row, strict=True)) for row in rows]
