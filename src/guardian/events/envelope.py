@@ -9,6 +9,8 @@ PREDICTION_TYPE: Final = "io.guardian.prediction.v1"
 LABEL_TYPE: Final = "io.guardian.label.v1"
 
 EVENT_BYTES_MAX: Final = 1 << 20  # A larger event becomes a dead letter undecoded: one event cannot exhaust memory.
+RECORD_BYTES_MAX: Final = 32 << 20  # Of a record of a log that holds several events.
+RECORD_EVENTS_MAX: Final = (1 << 20) - 1
 DEPTH_MAX: Final = 600  # Deeper nesting is refused by rule, so that no outcome depends on how much stack a process has left.
 ID_CHARS_MAX: Final = 512
 VERSION_CHARS_MAX: Final = 128

@@ -18,7 +18,7 @@ from guardian.events.dead_letter import Problem
 from guardian.events.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -73,22 +73,21 @@ def partitions_of(partitioner: Partitioner, ids: Sequence[str] | Sequence[bytes]
     (array([5, 5]), array([3, 0]))
     """
     if partitioner == "crc32":
-        keys = (key.encode() if isinstance(key, str) else key for key in ids)
-        return np.fromiter(map(zlib.crc32, keys), np.int64, len(ids)) % partitions
+        return np.fromiter(map(zlib.crc32, _encoded(ids)), np.int64, len(ids)) % partitions
     hashes = _murmur2(*_packed(ids))
     return (hashes & _POSITIVE).astype(np.int64) % partitions
 
 
+def _encoded(ids: Sequence[Any]) -> Iterable[bytes]:
+    return map(str.encode, ids) if isinstance(ids[0], str) else ids
+
+
 def _packed(ids: Sequence[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the bytes of all ids one after the other, and the length of each."""
-    if isinstance(ids[0], str):
-        joined = "".join(ids)
-        if not joined.isascii():  # Characters are then no bytes, and each text must be encoded to know its length.
-            ids = list(map(str.encode, ids))
-            whole = b"".join(ids)
-        else:
-            whole = joined.encode()
+    if isinstance(ids[0], str) and (joined := "".join(ids)).isascii():  # Then characters are bytes.
+        whole = joined.encode()
     else:
+        ids = list(_encoded(ids))
         whole = b"".join(ids)
     return np.frombuffer(whole, np.uint8), np.fromiter(map(len, ids), np.int64, len(ids))
 
@@ -109,14 +108,13 @@ def _hashed(keys: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Return the hash of each row of bytes."""
     n, size = keys.shape
     whole = size // 4 * 4
-    words = np.ascontiguousarray(keys[:, :whole]).view("<u4")
+    words = np.ascontiguousarray(keys[:, :whole]).view("<u4").T * _FACTOR
+    words ^= words >> 24
+    words *= _FACTOR
     found = np.full(n, _SEED ^ np.uint32(size), np.uint32)
-    for word in np.ascontiguousarray(words.T):
-        mixed = word * _FACTOR
-        mixed ^= mixed >> 24
-        mixed *= _FACTOR
+    for word in words:
         found *= _FACTOR
-        found ^= mixed
+        found ^= word
     for i in range(whole, size):
         found ^= keys[:, i].astype(np.uint32) << 8 * (i - whole)
     if whole < size:

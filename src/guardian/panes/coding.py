@@ -24,6 +24,7 @@ from guardian.catalog.parameters import (
     Parameters,
     canonical_key,
 )
+from guardian.events.rows import Categories
 from guardian.units import FIXED_POINT
 
 if TYPE_CHECKING:
@@ -74,8 +75,10 @@ class Coder:
         self._booleans = _Codes({**booleans, None: missing}, new)
         self._integers = _Codes({**numbers, None: missing}, new)
 
-    def code(self, values: Sequence[Any] | NDArray[Any]) -> NDArray[np.int32]:
+    def code(self, values: Sequence[Any] | NDArray[Any] | Categories) -> NDArray[np.int32]:
         """Return the cell of each value, shape (n,)."""
+        if isinstance(values, Categories):
+            return self.code(values.values).take(values.indexes)
         if len(values) < 2:
             return np.array([self._texts[value] for value in values], np.int32)
         # Both steps are one call of C for the whole column; map and np.fromiter take twice as long.
@@ -185,11 +188,13 @@ def _groups(parameters: Parameters, names: tuple[str, ...], sizes: list[int]) ->
     return tuple(found)
 
 
-def class_hashes(labels: Sequence[Any]) -> NDArray[np.int64]:
+def class_hashes(labels: Sequence[Any] | NDArray[Any] | Categories) -> NDArray[np.int64]:
     """Return the hash of each label's canonical key, shape (n,): what a ledger row keeps, whatever the classes are then.
 
     A label is told apart by its class, and classes may differ between the parameters that hold for different panes.
     """
+    if isinstance(labels, Categories):
+        return class_hashes(labels.values).take(labels.indexes)
     if bool in set(map(type, labels)):
         labels = [canonical_key(label) for label in labels]
     known = {label: _hash(canonical_key(label)) for label in set(labels)}

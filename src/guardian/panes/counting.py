@@ -143,6 +143,6 @@ def _label_cells(parameters: Parameters, rows: Labelled, outcomes: NDArray[np.in
                 yield "sums", np.full(len(one), i), amount
 
 
-def regression_labels(parameters: Parameters, labels: Sequence[Any]) -> NDArray[np.int64]:
+def regression_labels(parameters: Parameters, labels: Sequence[Any] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Return a regression's labels in fixed point, shape (n,)."""
     return fixed_point(np.asarray(labels, np.float64), parameters.unit)

@@ -16,7 +16,7 @@ import numpy as np
 
 from guardian.events.dead_letter import Problem, bury
 from guardian.events.reasons import Reason
-from guardian.events.rows import LabelRows, PredictionRows
+from guardian.events.rows import Categories, LabelRows, PredictionRows
 from guardian.panes.coding import NO_CLASS, VALUE_UNITS_MAX, class_hashes, class_indexes, coding_of
 from guardian.panes.counting import Cells, code_rows, regression_labels
 from guardian.panes.rows import HASH_SHIFT, Labels, Predictions
@@ -167,23 +167,24 @@ class _ModelCoder:
     def _admitted(self, rows: PredictionRows) -> PredictionRows:
         """Refuse what would bring more versions than a model may have."""
         counted = self.timeline.latest.model.counted_version
-        new = [
-            v for v in dict.fromkeys(map(counted, dict.fromkeys(rows.versions))) if v not in self.known and v not in self.names
-        ]
+        new = [v for v in dict.fromkeys(map(counted, _distinct(rows.versions))) if v not in self.known and v not in self.names]
         room = VERSIONS_MAX - len(self.known) - sum(v not in self.known for v in self.names)
         if len(new) <= room:
             return rows
         refused = set(new[max(room, 0) :])
-        bad = np.fromiter((counted(v) in refused for v in rows.versions), np.bool_, len(rows.versions))
+        versions = rows.versions.to_list() if isinstance(rows.versions, Categories) else rows.versions
+        bad = np.fromiter((counted(v) in refused for v in versions), np.bool_, len(versions))
         name = self.timeline.latest.model.name
         problem = Problem(Reason.TOO_MANY_VERSIONS, "$.data.version", f"more than {VERSIONS_MAX} versions of one model", name)
         self.problems += [(int(position), problem) for position in rows.positions[bad]]
         return _some(rows, np.flatnonzero(~bad))
 
-    def _versions(self, counted: Any, versions: list[str | None]) -> NDArray[np.int64]:
-        known = {raw: self.names.setdefault(counted(raw), len(self.names)) for raw in dict.fromkeys(versions)}
+    def _versions(self, counted: Any, versions: list[str | None] | Categories) -> NDArray[np.int64]:
+        known = {raw: self.names.setdefault(counted(raw), len(self.names)) for raw in _distinct(versions)}
         if len(known) == 1:
             return np.full(len(versions), next(iter(known.values())))
+        if isinstance(versions, Categories):
+            return np.array([known.get(raw, 0) for raw in versions.values]).take(versions.indexes)
         return np.fromiter(map(known.__getitem__, versions), np.int64, len(versions))
 
     def batch(self) -> ModelBatch:
@@ -218,14 +219,14 @@ class _ModelCoder:
         rows = self.label_rows
         if not rows:
             return _no_labels()
-        raw = [label for chunk in rows for label in chunk.labels]
         positions = np.concatenate([chunk.positions for chunk in rows])
         if self.timeline.latest.model.spec.labels is None:
             name = self.timeline.latest.model.name
             problem = Problem(Reason.LABELS_NOT_DECLARED, "$.data.label", "the model file declares no spec.labels", name)
             self.problems += [(int(position), problem) for position in positions]
             return _no_labels()
-        values, refused = self._label_values(raw)
+        coded = [self._label_values(chunk.labels) for chunk in rows]
+        values, refused = (np.concatenate(arrays) for arrays in zip(*coded, strict=True))
         hashes = (np.concatenate([chunk.event_ids for chunk in rows]) >> np.uint64(HASH_SHIFT)).astype(np.int64)
         labels = Labels(
             positions,
@@ -239,11 +240,12 @@ class _ModelCoder:
             labels = labels.take(~refused)
         return labels.take(np.argsort(labels.positions, kind="stable"))
 
-    def _label_values(self, raw: list[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _label_values(self, raw: Sequence[Any] | Categories | NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         parameters = self.timeline.latest.parameters
         if parameters.task == "regression":
-            bad = np.abs(np.asarray(raw, np.float64)) > VALUE_UNITS_MAX * parameters.unit
-            return regression_labels(parameters, [0.0 if b else v for v, b in zip(raw, bad, strict=True)]), bad
+            values = np.asarray(raw, np.float64)
+            bad = np.abs(values) > VALUE_UNITS_MAX * parameters.unit
+            return regression_labels(parameters, np.where(bad, 0.0, values)), bad
         hashes = class_hashes(raw)
         return hashes, class_indexes(parameters, hashes) == NO_CLASS
 
@@ -263,21 +265,28 @@ def _no_labels() -> Labels:
     return Labels(nothing, nothing.astype(np.uint64), nothing, nothing, nothing)
 
 
+def _distinct(values: Sequence[Any] | Categories) -> list[Any]:
+    """Return distinct values, in the order in which they come first."""
+    return values.distinct() if isinstance(values, Categories) else list(dict.fromkeys(values))
+
+
 def _some(rows: PredictionRows, which: NDArray[np.int64]) -> PredictionRows:
     picked = which.tolist()
-    columns = {
-        name: values[which] if isinstance(values, np.ndarray) else [values[i] for i in picked]
-        for name, values in rows.columns.items()
-    }
+
+    def some(values: Any) -> Any:
+        if isinstance(values, Categories):
+            return values.take(which)
+        return values[which] if isinstance(values, np.ndarray) else [values[i] for i in picked]
+
     return PredictionRows(
         rows.model,
         rows.positions[which],
         rows.ids[which],
         rows.times[which],
-        [rows.versions[i] for i in picked],
-        [rows.predictions[i] for i in picked],
+        some(rows.versions),
+        some(rows.predictions),
         rows.scores[which],
-        columns,
+        {name: some(values) for name, values in rows.columns.items()},
     )
 
 

@@ -1,0 +1,134 @@
+"""Arrow IPC streams to tables, checked so far that nothing read of them later can fail or grow beyond the record's own size.
+
+Takes the bytes of one record, which are nobody's promise. Gives record batches with flat columns of distinct names, valid
+throughout (offsets, indexes, UTF-8), or says what is wrong. Never: looks at what the columns mean.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from guardian.events.dead_letter import Problem
+from guardian.events.envelope import RECORD_BYTES_MAX, RECORD_EVENTS_MAX
+from guardian.events.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HEADER, _COMPRESSION, _DATA = 2, 3, 1  # Fields of Message, RecordBatch and DictionaryBatch in Arrow's Message.fbs.
+
+
+class _RefusedError(Exception):
+    """What is wrong with a stream."""
+
+    def __init__(self, detail: str, reason: Reason = Reason.NOT_ARROW) -> None:
+        self.problem = Problem(reason, "$", detail)
+
+
+def read_stream(data: bytes) -> list[Any] | Problem:
+    """Return the record batches of a stream without the empty ones, or what is wrong with it.
+
+    >>> read_stream(b"no stream").reason
+    <Reason.NOT_ARROW: 'not-arrow'>
+    """
+    try:
+        return list(_batches(data))
+    except _RefusedError as refused:
+        return refused.problem
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+        return Problem(Reason.NOT_ARROW, "$", f"It is no Arrow IPC stream, or a broken one: {_one_line(error)}.")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".")
+
+
+def _batches(data: bytes) -> Iterator[Any]:
+    if len(data) > RECORD_BYTES_MAX:
+        raise _RefusedError(f"A record has at most {RECORD_BYTES_MAX} bytes, this one {len(data)}.", Reason.TOO_LARGE)
+    if any(map(_is_compressed, pa.ipc.MessageReader.open_stream(data))):
+        raise _RefusedError("Buffers must not be compressed: let the log compress its records.")
+    reader = pa.ipc.open_stream(data)
+    _check_names("", reader.schema)
+    rows = 0
+    for batch in reader:
+        rows += batch.num_rows
+        if rows > RECORD_EVENTS_MAX:
+            raise _RefusedError(f"A record holds at most {RECORD_EVENTS_MAX} events.", Reason.TOO_LARGE)
+        batch.validate(full=True)
+        if sum(map(_grown, batch.columns)) > RECORD_BYTES_MAX:
+            raise _RefusedError(f"Written out, its texts have more than {RECORD_BYTES_MAX} bytes.", Reason.TOO_LARGE)
+        if batch.num_rows:
+            yield batch
+
+
+def _check_names(place: str, fields: Any) -> None:
+    """Refuse columns, or fields of a struct, that have no name of their own."""
+    names = [field.name for field in fields]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise _RefusedError(f"The column {place}{twice} is there twice.")
+    for field in fields:
+        if pa.types.is_struct(field.type):
+            _check_names(f"{place}{field.name}.", field.type)
+
+
+def _grown(column: Any) -> int:
+    """Return the bytes of texts that rows share, when each row has its own: the one way in which a column grows in reading."""
+    kind = column.type
+    if pa.types.is_struct(kind):
+        return sum(map(_grown, column.flatten()))
+    if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
+        sizes = _lengths(column.dictionary)
+        used = column.indices.drop_null().to_numpy(zero_copy_only=False)
+        return int(sizes[used].sum()) if len(used) else 0
+    return int(_lengths(column).sum()) if pa.types.is_string_view(kind) else 0
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _lengths(texts: Any) -> Any:
+    """Return the bytes of each text, shape (n,); 0 of null."""
+    valid, layout = texts.is_valid().to_numpy(zero_copy_only=False), texts.buffers()[1]
+    if pa.types.is_string_view(texts.type):  # A view is 16 bytes, the first four of which are the length.
+        found = np.frombuffer(layout, np.int32)[texts.offset * 4 :][: len(texts) * 4 : 4].astype(np.int64)
+    else:
+        width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+        found = np.diff(np.frombuffer(layout, width)[texts.offset :][: len(texts) + 1].astype(np.int64))
+    return np.where(valid, found, 0) if len(found) else np.zeros(len(texts), np.int64)
+
+
+def _is_compressed(message: Any) -> bool:
+    """Whether a message of a stream has compressed buffers, which could hold thousands of times what the record does.
+
+    pyarrow does not say so before it decompresses, so this reads the message's flatbuffer.
+    """
+    data = bytes(message.metadata)
+    (at,) = struct.unpack_from("<i", data)
+    header = _table(data, at, _HEADER)
+    if message.type == "dictionary":
+        header = header and _table(data, header, _DATA)
+    elif message.type != "record batch":
+        return False
+    return bool(header and _table(data, header, _COMPRESSION))
+
+
+def _table(data: bytes, table: int, field: int) -> int:
+    """Return where the table begins that a field of the flatbuffer table at `table` refers to; 0 where it is not set."""
+    (back,) = struct.unpack_from("<i", data, table)
+    fields = table - back
+    (size,) = struct.unpack_from("<H", data, fields)
+    slot = 4 + 2 * field
+    if slot >= size:
+        return 0
+    (offset,) = struct.unpack_from("<H", data, fields + slot)
+    if not offset:
+        return 0
+    (ahead,) = struct.unpack_from("<I", data, table + offset)
+    return int(table + offset + ahead)
