@@ -24,6 +24,7 @@ from guardian.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from dataclasses import Field
 
     from pydantic.fields import FieldInfo
 
@@ -153,19 +154,25 @@ def settings() -> str:
 
     parts = []
     for name, setting in NAMES.items():
-        span = setting.metadata["span"]
-        write: Callable[[Any], str] = format_duration if span else (lambda n: f"{n:,}")
-        low, high, default = (write(x) for x in (setting.metadata["low"], setting.metadata["high"], setting.default))
         lines = [
             f"### {name}",
             "",
             setting.metadata["doc"],
             "",
-            f"* {'a duration, as text' if span else 'a whole number'}, {low} to {high}; default {default}",
+            f"* {_setting_values(setting)}",
             f"* in the environment: `{PREFIX}{name.upper()}`",
         ]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _setting_values(setting: Field[Any]) -> str:
+    meta = setting.metadata
+    if "pattern" in meta:
+        return f"a text: {meta['hint']}; default {f'`{setting.default}`' if setting.default else 'empty'}"
+    write: Callable[[Any], str] = format_duration if meta["span"] else (lambda n: f"{n:,}")
+    low, high, default = (write(x) for x in (meta["low"], meta["high"], setting.default))
+    return f"{'a duration, as text' if meta['span'] else 'a whole number'}, {low} to {high}; default {default}"
 
 
 def commands() -> str:

@@ -29,17 +29,23 @@ INBOX: Final = "inbox"  # The embedded engine's one topic.
 
 
 def open_database(home: Home) -> Database:
-    """Open the home's database, which must have this release's schema.
+    """Open the home's database, which must have this release's schema: the one its settings name, else the home's file.
 
-    Raises NotFoundError when there is none; SchemaError when it must be upgraded first.
+    Raises NotFoundError when there is none; SchemaError when it must be upgraded first; StoreBusyError when it cannot be reached.
     """
     from guardian.adapters.sql import schema
     from guardian.adapters.sql.database import Database
+    from guardian.config import Settings
 
-    if not home.database.is_file():
+    url = Settings.load(home).database
+    if not url and not home.database.is_file():
         raise NotFoundError(f"there is no database in {home.root}", hint="run guardian init, or name the directory with --home")
-    database = Database.at(home.database)
-    schema.check(database)
+    database = Database.at_url(url) if url else Database.at(home.database)
+    try:
+        schema.check(database)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
@@ -47,12 +53,11 @@ def upgrade_database(home: Home) -> str:
     """Make the home's database, or bring it to this release's schema; return the revision."""
     from guardian.adapters.sql import schema
     from guardian.adapters.sql.database import Database
+    from guardian.config import Settings
 
-    database = Database.at(home.database)
-    try:
+    url = Settings.load(home).database
+    with closing(Database.at_url(url) if url else Database.at(home.database)) as database:
         return schema.upgrade(database)
-    finally:
-        database.close()
 
 
 def open_store(home: Home) -> SqlStore:

@@ -25,7 +25,43 @@ def test_the_paths_of_a_home(home):
 
 
 def test_without_a_file_everything_is_default(home):
-    assert Settings.load(home, {}) == Settings() == Settings(20_000, 500, 3_600_000, 60_000)
+    assert Settings.load(home, {}) == Settings()
+
+
+def test_the_defaults_are_those_of_one_machine(home):
+    settings = Settings.load(home, {})
+    assert (settings.batch_events, settings.poll_ms, settings.checkpoint_every_ms) == (20_000, 500, 3_600_000)
+    assert (settings.tick_every_ms, settings.judge_every_ms, settings.batch_wait_ms) == (60_000, 500, 500)
+    assert (settings.database, settings.broker, settings.broker_security) == ("", "127.0.0.1:9092", "plaintext")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'database = "mysql://u:secret@h/n"',
+        'broker = "secret"',
+        'partitioner = "secret"',
+        'broker_password = "a secret"',
+        'group = "not secret"',
+    ],
+)
+def test_a_text_out_of_range_is_not_repeated(home, line):
+    home.settings.write_text(f'poll = "1s"\n{line}\n')
+    with pytest.raises(InvalidFileError) as caught:
+        Settings.load(home, {})
+    (mistake,) = caught.value.mistakes
+    assert (mistake.code, mistake.line) == ("file.out-of-range", 2)
+    assert mistake.hint
+    assert "secret" not in str(caught.value)
+
+
+def test_texts_are_read_as_they_are(home):
+    home.settings.write_text('database = "postgresql://u:p@h:5/n"\ngroup = "g"\n')
+    loaded = Settings.load(home, {"GUARDIAN_GROUP": "7", "GUARDIAN_TOPIC_PREFIX": "a.b"})
+    assert (loaded.database, loaded.group, loaded.topic_prefix) == ("postgresql://u:p@h:5/n", "7", "a.b")
+    home.settings.write_text("group = 7")
+    with pytest.raises(InvalidFileError, match="quotes"):
+        Settings.load(home, {})
 
 
 def test_the_default_file_says_every_setting_and_changes_none(home):

@@ -74,6 +74,7 @@ def deep(levels: int) -> bytes:
         (b"[1e400]", Reason.NOT_CLOUDEVENTS, "$"),
         (PREDICTION + b" " * EVENT_BYTES_MAX, Reason.TOO_LARGE, "$"),
         (PREDICTION.replace(b'"version":"1"', b'"version":"' + b"1" * 129 + b'"'), Reason.BAD_VERSION, "$.data.version"),
+        (PREDICTION.replace(b'"version":"1"', rb'"version":"1\u0000"'), Reason.BAD_VERSION, "$.data.version"),
     ],
 )
 def test_what_no_text_file_can_hold(event, reason, place):

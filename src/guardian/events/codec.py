@@ -43,7 +43,10 @@ _NONE: Final[Mapping[int, Problem]] = MappingProxyType({})
 _SAID: Final = {
     Reason.BAD_TIME: ("$.time", "time must be RFC 3339 with an offset, such as 2016-01-01T00:01:47.720Z."),
     Reason.TIME_OUT_OF_RANGE: ("$.time", "time must lie in the years 1970 to 9999."),
-    Reason.BAD_VERSION: ("$.data.version", f"version must have 1 to {VERSION_CHARS_MAX} characters and not be *."),
+    Reason.BAD_VERSION: (
+        "$.data.version",
+        f"version must have 1 to {VERSION_CHARS_MAX} characters, none of them NUL, and not be *.",
+    ),
 }
 
 
@@ -151,4 +154,5 @@ def _placed(shape: Shape, found: _Found, placement: Placement, problems: dict[in
 
 
 def _is_version(version: str | None) -> bool:
-    return version is None or (0 < len(version) <= VERSION_CHARS_MAX and version != "*")
+    # No database keeps NUL in a text for certain, and PostgreSQL refuses it.
+    return version is None or (0 < len(version) <= VERSION_CHARS_MAX and version != "*" and "\0" not in version)

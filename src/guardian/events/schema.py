@@ -60,6 +60,7 @@ def _event(kind: str, data: dict[str, Any]) -> dict[str, Any]:
 
 def _prediction_data() -> dict[str, Any]:
     version = {"type": ["string", "null"], "minLength": 1, "maxLength": VERSION_CHARS_MAX, "not": {"const": "*"}}
+    version["pattern"] = r"^[^\u0000]*$"
     return {
         "type": "object",
         "required": ["model", "features", "prediction"],

@@ -22,7 +22,7 @@ from guardian.errors import InvalidStateError, NotFoundError
 from guardian.units import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -251,7 +251,7 @@ def _oldest_first(connection: Connection, query: Any, wanted: Filter) -> Iterabl
     return _paged(connection, query)
 
 
-def _paged(connection: Connection, query: Any) -> Iterator[Any]:
+def _paged(connection: Connection, query: Any) -> Generator[Any]:
     # Whoever asked may stop before the end: the cursor, which PostgreSQL keeps in the server, is closed with this generator.
     with connection.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}) as found:
         yield from found

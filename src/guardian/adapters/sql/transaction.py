@@ -142,9 +142,9 @@ class SqlTransaction:
                 "offset": x.offset,
                 "row": x.row,
                 "reason": x.reason,
-                "detail": x.detail,
-                "place": x.place,
-                "model": x.model,
+                "detail": _text(x.detail),
+                "place": _text(x.place),
+                "model": _text(x.model),
                 "size": x.size,
                 "sha256": x.sha256,
                 "sample": x.sample,
@@ -231,6 +231,11 @@ class SqlTransaction:
 
 def _slots(value: Any, *without: str) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__ if name not in without}
+
+
+def _text(written: str) -> str:
+    # What a stranger wrote, who may have written NUL, which PostgreSQL keeps in no text.
+    return written.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ def upgrade() -> None:
     home = session().home
     if not home.root.is_dir():
         raise NotFoundError(f"there is no directory {home.root}", hint="make it, or name another with --home")
-    say(f"{home.database} has schema {upgrade_database(home)}")
+    say(f"the database has schema {upgrade_database(home)}")
 
 
 @app.command()
@@ -27,6 +27,6 @@ def check() -> None:
     """Say whether the database has this release's schema; exit code 4 when it has not."""
     from guardian.bootstrap import open_database
 
-    home = session().home
-    open_database(home).close()
-    say(f"{home.database} has this release's schema")
+    database = open_database(session().home)
+    database.close()
+    say(f"{database.name} has this release's schema")
