@@ -120,7 +120,7 @@ class Pairs:
         if half.kind == INFERENCE_TYPE:
             return list(self._whole(value, half))
         if half.service and half.service not in self._services:
-            return [Unreadable(value, self._unknown(half.service))]
+            return [Unreadable(value, _unknown(half.service, "$.inferenceservicename"))]
         return list(self._joined(value, half))
 
     def _joined(self, value: bytes, half: Half) -> Iterator[bytes | Unreadable]:
@@ -159,16 +159,13 @@ class Pairs:
 
     def _predictions(self, value: bytes, call: _Call, service: str) -> Iterator[bytes | Unreadable]:
         """Yield the predictions of one call, for each model of its service."""
+        place = "$.model" if service else "$.response.model_name"
         service = service or model_name(call.response)
         if service not in self._services:
-            yield Unreadable(value, self._unknown(service))
+            yield Unreadable(value, _unknown(service, place))
         for name in self._services.get(service, ()):
             rows = predictions_of(self._models[name], call.request, call.response)
-            try:
-                yield from [Unreadable(value, rows)] if isinstance(rows, Problem) else _events(call, rows)
-            except OverflowError:
-                what = "A whole number has more than 64 bits."
-                yield Unreadable(value, Problem(Reason.VALUE_OUT_OF_RANGE, "$.request", what, name))
+            yield from [Unreadable(value, rows)] if isinstance(rows, Problem) else _events(call, rows)
 
     def _given_up(self) -> Iterator[Unreadable]:
         """Yield the halves for which there is no room any more, oldest first."""
@@ -180,15 +177,16 @@ class Pairs:
             name = self._services.get(half.service, [""])[0]
             yield Unreadable(half.payload, Problem(Reason.UNPAIRED, "$", what, name))
 
-    def _unknown(self, service: str) -> Problem:
-        what = f"No model file is of the service {service[:SERVICE_SHOWN]}; spec.serving.service names it where names differ."
-        if not service:
-            what = "Neither inferenceservicename nor model_name says of which service it is."
-        return Problem(Reason.UNKNOWN_MODEL, "$.inferenceservicename", what, service if NAME.fullmatch(service) else "")
+
+def _unknown(service: str, place: str) -> Problem:
+    what = f"No model file is of the service {service[:SERVICE_SHOWN]}; spec.serving.service names it where names differ."
+    if not service:
+        what = "Neither the event nor the response says of which model it is."
+    return Problem(Reason.UNKNOWN_MODEL, place, what, service if NAME.fullmatch(service) else "")
 
 
 def _events(call: _Call, rows: list[PredictionData]) -> list[bytes | Unreadable]:
-    """Return the event of each row. Raises OverflowError for a number that JSON text can hold and an event cannot."""
+    """Return the event of each row."""
     ids = [call.id] if len(rows) == 1 else [f"{call.id}/{row}" for row in range(len(rows))]
     if call.version is not None:
         rows = [msgspec.structs.replace(row, version=row.version or call.version) for row in rows]
