@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from guardian.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import threading
+    from collections.abc import Callable, Iterator, Sequence
 
     from guardian.adapters.kafka.connection import Broker
     from guardian.adapters.sql.database import Database
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
     from guardian.engine.audit_port import AuditLog
     from guardian.engine.emit import Intake
     from guardian.engine.engine import Engine
-    from guardian.engine.ports import Log
+    from guardian.engine.findings import Finding
+    from guardian.engine.fleet import Fleet
+    from guardian.engine.governor import Governor
+    from guardian.engine.ports import Log, LogReader, Standing
+    from guardian.engine.relay import Parcel
     from guardian.engine.service import Service
     from guardian.engine.topic_check import Cluster, Planned, TopicFound
+    from guardian.engine.worker import Worker
     from guardian.panes.windows import Reference
     from guardian.policies.load import PolicySet
 
@@ -274,13 +280,128 @@ def open_kafka_log(settings: Settings, as_of: int | None = None) -> Iterator[Int
         yield KafkaLog(broker, producer, broker.events)
 
 
-def counted_partitions(home: Home, settings: Settings) -> int:
-    """Return how many partitions of the events' topic the store counts; 0 where it counts none, or there is no database yet."""
+def standings_of(home: Home, settings: Settings) -> list[Standing]:
+    """Return where the partitions of the events' topic stand; none where none is counted, or there is no database yet."""
     from guardian.engine.topics import EVENTS, full_name
 
     try:
         store = open_store(home)
     except NotFoundError:
-        return 0
+        return []
     with closing(store):
-        return len(store.standings(full_name(settings.topic_prefix, EVENTS)))
+        return store.standings(full_name(settings.topic_prefix, EVENTS))
+
+
+def topic_findings(settings: Settings, standings: list[Standing]) -> Iterator[Finding]:
+    """Yield what is found of the topics, and of the partitions that are counted. Raises BrokerUnreachableError."""
+    from guardian.adapters.kafka import admin
+    from guardian.engine.partition_check import check_partitions
+    from guardian.engine.topic_check import check_topics
+
+    broker = broker_of(settings)
+    cluster, found = look_at_topics(settings, len(standings))
+    yield from check_topics(cluster, found)
+    if broker.events in found:
+        extents = {number: (each.earliest, each.end) for number, each in admin.extents(broker, broker.events).items()}
+        yield from check_partitions(standings, extents, settings.batch_events)
+
+
+def partitions_of_log(home: Home) -> tuple[Settings, int]:
+    """Return a home's settings and how many partitions the topic of events has. Raises NotFoundError where it does not exist."""
+    from guardian.adapters.kafka import admin
+    from guardian.config import Settings
+
+    settings = Settings.load(home)
+    broker = broker_of(settings)
+    count = admin.partitions(broker, broker.events)
+    if not count:
+        raise NotFoundError(f"there is no topic {broker.events} at {broker.bootstrap}", hint="run guardian topics create")
+    return settings, count
+
+
+@contextmanager
+def open_worker(home: Home, role: str, say: Callable[[str], None]) -> Iterator[Worker]:
+    """Give a process of a fleet, ready to run: `count`, `judge`, or `all` of it.
+
+    Raises NotFoundError where there is no database or no topic; UnreachableError.
+    """
+    from functools import partial
+
+    from guardian.adapters.clock import wall_clock
+    from guardian.adapters.kafka import admin
+    from guardian.adapters.kafka.producer import Outgoing, Producer
+    from guardian.adapters.process import own_name
+    from guardian.adapters.sql.audit_log import SqlAuditLog
+    from guardian.engine.lease import Holding
+    from guardian.engine.relay import LEASE, Relay
+    from guardian.engine.worker import Duties, Worker
+
+    settings, count = partitions_of_log(home)
+    broker, owner = broker_of(settings), own_name()
+    with closing(open_store(home)) as store, closing(Producer(broker)) as producer:
+        store.ensure_partitions(broker.events, count)
+
+        def send(topic: str, parcels: Sequence[Parcel]) -> None:
+            producer.send(f"{broker.prefix}.{topic}", [Outgoing(parcel.key.encode() or None, parcel.value) for parcel in parcels])
+
+        counts, judges = role in {"all", "count"}, role in {"all", "judge"}
+        holding = Holding(store, LEASE, owner, wall_clock)
+        relay = Relay(store, SqlAuditLog(store.database), send, broker.events, holding, wall_clock)
+        duties = Duties(
+            store=store,
+            topic=broker.events,
+            fleet=_fleet(store, settings, count, owner) if counts else None,
+            consume=partial(_consume, settings, store, say),
+            turns={"judge": _governor(home, settings, store, owner, say), "relay": relay} if judges else {},
+            ends=lambda: {number: extent.end for number, extent in admin.extents(broker, broker.events).items()},
+            pause_ms=settings.judge_every_ms,
+            now=wall_clock,
+            say=say,
+        )
+        yield Worker(duties)
+
+
+def _fleet(store: SqlStore, settings: Settings, count: int, owner: str) -> Fleet:
+    from guardian.adapters.clock import wall_clock
+    from guardian.engine.fleet import Fleet
+    from guardian.engine.partition_reader import Pace
+    from guardian.events.placement import Placement
+
+    def placement_of(number: int) -> Placement | None:
+        return None if settings.partitioner == "none" else Placement(settings.partitioner, count, number)  # type: ignore[arg-type]
+
+    pace = Pace(settings.batch_events, settings.batch_wait_ms)
+    return Fleet(store, owner, pace=pace, tick_every_ms=settings.tick_every_ms, placement_of=placement_of, now=wall_clock)
+
+
+def _governor(home: Home, settings: Settings, store: SqlStore, owner: str, say: Callable[[str], None]) -> Governor:
+    from guardian.adapters.analysis.fairness_table import group_table
+    from guardian.adapters.clock import wall_clock
+    from guardian.engine.governor import Governor, Rules
+
+    rules = Rules(
+        files=lambda: read_files(home),
+        references=TableReferences(home),
+        group_table=group_table,
+        checkpoint=lambda: take_checkpoint(home),
+        files_every_ms=settings.tick_every_ms,
+        checkpoint_every_ms=settings.checkpoint_every_ms,
+        now=wall_clock,
+        say=say,
+    )
+    return Governor(store, broker_of(settings).events, owner, rules)
+
+
+def _consume(settings: Settings, store: SqlStore, say: Callable[[str], None], reader: LogReader, stop: threading.Event) -> int:
+    from guardian.adapters.clock import wall_clock
+    from guardian.adapters.kafka.app import run
+    from guardian.engine.results import take_result
+
+    return run(
+        broker_of(settings),
+        reader,
+        stop,
+        say=say,
+        on_result=lambda value: take_result(store, value, wall_clock, say),
+        watchdog_s=settings.watchdog_ms / 1_000,
+    )

@@ -104,7 +104,7 @@ class Counting:
         known = {name: model.named for name, model in state.models.items()}
         watched = {name: state.timelines[name] for name in self.watched}
         parts = batch.parts if not buried else list(self._buried(batch, buried))
-        batches, letters = code_batch(parts, watched, known)
+        batches, letters = code_batch(parts, watched, known, placement)
         for name in sorted(batches):
             self._active[name] = self.now()
             count(state.models[name], batches[name], state.timelines[name], batch.received.take, partial(due, name))
@@ -124,9 +124,9 @@ class Counting:
             if not dead:
                 yield part
                 continue
-            found = {p: next(JsonPart(0, [part.event(p)]).decode(models)).model for p in dead}
+            found = {p: next(JsonPart(0, [part.event(p, models)]).decode(models)).model for p in dead}
             problems = {p: Problem(Reason.VALUE_OUT_OF_RANGE, "$.data", said, model) for p, model in found.items()}
-            yield JsonPart(part.first, [part.event(p) for p in positions], problems)
+            yield JsonPart(part.first, [part.event(p, models) for p in positions], problems)
 
     def _dead(self, model: str) -> None:
         if model in self.state.models:

@@ -12,6 +12,7 @@ from guardian.canonical import short_id
 from guardian.decisions.retraining import Request, act
 from guardian.effects import PositionedWrite, Record
 from guardian.engine.fates import FencedError
+from guardian.engine.judging import seat_of
 from guardian.engine.land import land
 from guardian.errors import NotFoundError
 from guardian.pipeline.consequences import request_effects
@@ -33,15 +34,19 @@ class Decision:
     at: int
 
 
-def decide(store: Store, partition: Partition, request_id: str, decision: Decision) -> Request:
+def decide(store: Store, inbox: Partition, request_id: str, decision: Decision) -> Request:
     """Do what an operator says with a request, and return it as it is then.
+
+    It is written where its model is judged: at the seat of a fleet's judge, or in the `inbox` of an embedded engine.
 
     Raises NotFoundError, WrongStateError with the allowed actions, or FencedError when the engine kept moving.
     """
     action, by, note, at = decision.action, decision.by, decision.note, decision.at
     for _ in range(TRIES_MAX):
-        claim = store.position(partition)
-        request = act(_find(store, request_id), action, by=by, at=at, note=note)
+        found = _find(store, request_id)
+        seat = seat_of(found.model)
+        claim = store.position(seat if any(store.positioned(seat)) else inbox)
+        request = act(found, action, by=by, at=at, note=note)
         effects = request_effects(request, action, at=at)
         body = {"request": request.id, "model": request.model, "action": action, "by": by, "note": note, "at": at}
         effects.positioned.append(PositionedWrite("decision", claim.next_offset, body))

@@ -21,9 +21,9 @@ from guardian.engine.land import land
 from guardian.engine.narrowing import Narrowing
 from guardian.errors import GuardianError
 from guardian.events.parts import JsonPart
-from guardian.panes.clock import last_pane_end
 from guardian.pipeline.judge import Judge
 from guardian.pipeline.memory import ModelMemory
+from guardian.pipeline.state import end_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -186,11 +186,7 @@ class Engine:
         return [write for name, memory in sorted(self.memories.items()) for write in memory.writes(name)]
 
     def _end_of(self, name: str) -> int | None:
-        model, spans = self.state.models[name], self.state.timelines[name].latest.spans
-        if not model.versions:
-            return None
-        last = max(last_pane_end(seen.last, spans.pane_ms) for seen in model.versions.values())
-        return last + spans.lateness_ms + spans.horizon_ms
+        return end_of(self.state.models[name].versions, self.state.timelines[name].latest.spans)
 
     def _tick(self, kind: str, clock_of: Callable[[str], int | None]) -> Effects:
         judged = Effects()

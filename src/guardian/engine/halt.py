@@ -14,6 +14,7 @@ from guardian.canonical import short_id
 from guardian.effects import AlertWrite, Announcement, Record
 from guardian.engine.fates import FencedError
 from guardian.errors import NotFoundError
+from guardian.pipeline.consequences import ALERT_TOPIC, ALERT_TYPE
 from guardian.units import format_time
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ RUNNING: Final = "running"
 HALTED: Final = "halted"
 UNKNOWN_TAIL: Final = "unknown"  # Stored where the record before the next one cannot be told from another.
 POLICY: Final = "guardian"  # Of alerts about guardian's own working, which no policy file asks for.
-ALERT_TYPE: Final = "io.guardian.alert.v1"
+LOG_REASON: Final = "log"  # Of such alerts: the log is not what it was.
 
 
 def halt(store: Store, claim: Claim, why: str, at: int) -> None:
@@ -89,7 +90,7 @@ def _record(partition: Partition, kind: str, body: dict[str, Any], at: int) -> R
 def _alert(
     partition: Partition, rule: str, summary: str, offset: int, state: tuple[str, int, int | None]
 ) -> tuple[AlertWrite, Announcement]:
-    """Return the row and the announcement of an alert about a partition; one is the same while it is about the same offset."""
+    """Return the row and the announcement of an alert about a partition; it is one alert while it is about one offset."""
     said, started, ended = state
     id_ = short_id("alert", rule, partition.topic, str(partition.number), str(offset))
     at = started if ended is None else ended
@@ -99,9 +100,10 @@ def _alert(
         "subject": {"partition": name_of(partition)}, "condition": "threshold", "state": said,
         "started_at": format_time(started), "ended_at": None if ended is None else format_time(ended),
         "first_window": window, "last_window": window, "value": None, "interval": None, "threshold": None, "n": 0,
-        "reason": "log", "summary": summary, "replaces": [], "stale": False, "labels": {}, "annotations": {"summary": summary},
+        "reason": LOG_REASON, "summary": summary, "replaces": [], "stale": False,
+        "labels": {}, "annotations": {"summary": summary},
     }  # fmt: skip
     write = AlertWrite(id_, "", "", POLICY, rule, "error", name_of(partition), said, started, started, row)
     data = {**row, "transition": said, "due_at": format_time(at)}
     about = f"{POLICY}/{rule}/{name_of(partition)}"
-    return write, Announcement("alerts", "", ALERT_TYPE, short_id("alert", id_, said, str(at)), about, at, data)
+    return write, Announcement(ALERT_TOPIC, "", ALERT_TYPE, short_id("alert", id_, said, str(at)), about, at, data)

@@ -53,16 +53,6 @@ class ModelJudge:
         self._merged = Merged()
         self._since: dict[int, int] = {}
 
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing is due at the clock that was read last."""
-        return not self._due()
-
-    @property
-    def clock(self) -> int | None:
-        """The model's clock when it was read last."""
-        return self._merged.clock
-
     def sit(self) -> Effects | None:
         """Judge what is due, at most INSTANTS_MAX instants of it, and land it; None when nothing was.
 

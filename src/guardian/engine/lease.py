@@ -6,7 +6,12 @@ checked in the transaction of the work itself, is what keeps a late holder out.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HELD_MS: Final = 10_000  # How long something goes undone when whoever did it dies.
 
 
 class Leases(Protocol):
@@ -33,3 +38,28 @@ class JobRuns(Protocol):
 
     def finish_run(self, job: str, scheduled_for: int, finished_at: int, outcome: str) -> None:
         """Write down how it ended."""
+
+
+class Holding:
+    """One lease: taken, held on to, and lost without a sound."""
+
+    def __init__(self, leases: Leases, name: str, owner: str, now: Callable[[], int]) -> None:
+        self._leases, self._name, self._owner, self._now = leases, name, owner, now
+        self._epoch: int | None = None
+        self._renewed = 0
+
+    def is_held(self) -> bool:
+        """Renew or take the lease where it is time to; whether it is held now."""
+        now = self._now()
+        if self._epoch is not None and now < self._renewed + HELD_MS // 3:
+            return True
+        if self._epoch is None or not self._leases.renew(self._name, self._owner, self._epoch, HELD_MS, now):
+            self._epoch = self._leases.acquire(self._name, self._owner, HELD_MS, now)
+        self._renewed = now
+        return self._epoch is not None
+
+    def give_up(self) -> None:
+        """Release the lease for the next."""
+        if self._epoch is not None:
+            self._leases.release(self._name, self._owner, self._epoch)
+            self._epoch = None

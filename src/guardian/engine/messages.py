@@ -14,6 +14,7 @@ from guardian.decisions.alerts import Kind
 from guardian.decisions.episodes import AlertState
 from guardian.decisions.retraining import Declined, RequestState
 from guardian.decisions.verdict import Reason as VerdictReason
+from guardian.engine.halt import LOG_REASON
 from guardian.engine.outbox import SEQUENCE_DIGITS, SOURCE
 from guardian.engine.topics import CHECKPOINT_TYPE, COMPLETED_TYPE, DEADLETTER_TYPE, JSON, RECORD_TYPE
 from guardian.events.dead_letter import SAMPLE_BYTES_MAX
@@ -30,6 +31,8 @@ Schema = dict[str, Any]
 
 TOLD: Final = tuple(kind for kind in Kind if kind not in {Kind.PENDING, Kind.EXTENDED, Kind.VANISHED})  # The others go nowhere.
 ASKED: Final = (RequestState.REQUESTED, RequestState.APPROVED)  # The states in which a request is announced.
+
+SEQUENCED: Final = frozenset({ALERT_TYPE, RETRAINING_TYPE, RECORD_TYPE})  # The others are told by their places.
 
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 _MAYBE_TIME: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
@@ -62,7 +65,8 @@ def outgoing_schema(type_: str) -> Schema:
         "datacontenttype": {"const": JSON},
         "data": DATA[type_],
     }
-    return _object({**properties, "subject": {**_TEXT, "description": "What it is about."}}, required=properties)
+    required = [name for name in properties if name != "sequence" or type_ in SEQUENCED]
+    return _object({**properties, "subject": {**_TEXT, "description": "What it is about."}}, required=required)
 
 
 def incoming_schema(type_: str) -> Schema:
@@ -95,8 +99,8 @@ def _window() -> Schema:
 
 
 def _subject() -> Schema:
-    names = ("column", "output", "by", "class")
-    what = "What of the model: empty for the whole of it."
+    names = ("column", "output", "by", "class", "partition")
+    what = "What of the model, empty for the whole of it; or a partition of the log, for an alert about guardian's own working."
     return {"type": "object", "properties": dict.fromkeys(names, _TEXT), "additionalProperties": False, "description": what}
 
 
@@ -104,12 +108,12 @@ def _alert() -> Schema:
     return _object(
         {
             "id": _ID,
-            "model": _MODEL,
+            "model": _MODEL_OR_NONE,
             "version": _TEXT,
             "policy": _TEXT,
             "rule": _TEXT,
             "severity": _words(get_args(Severity), "How bad."),
-            "metric": _words(REGISTRY, "What was measured."),
+            "metric": _words((*REGISTRY, ""), "What was measured; empty for an alert about guardian's own working."),
             "subject": _subject(),
             "condition": _words(("threshold", "unknown"), "Beyond the limit, or not to be judged for too long."),
             "state": _words((AlertState.FIRING, AlertState.RESOLVED, AlertState.RETRACTED), "Where the alert stands."),
@@ -122,7 +126,7 @@ def _alert() -> Schema:
             "interval": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
             "threshold": _NUMBER,
             "n": {"type": "integer", "minimum": 0, "description": "Observations behind the value."},
-            "reason": _words(VerdictReason, "Why the last window was judged so."),
+            "reason": _words((*VerdictReason, LOG_REASON), "Why the last window was judged so."),
             "summary": {**_TEXT, "description": "One sentence for people."},
             "replaces": {"type": "array", "items": _ID, "description": "Retracted alerts that it stands in for."},
             "stale": {"type": "boolean", "description": "Closed because nothing judges it any longer."},

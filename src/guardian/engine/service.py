@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -17,6 +16,7 @@ from guardian.effects import Effects, Record
 from guardian.engine.fates import Fate, StoreBusyError, fate_of
 from guardian.engine.lease import JobRuns, Leases
 from guardian.engine.ports import Store
+from guardian.engine.telling import told
 from guardian.errors import GuardianError, UnreachableError
 
 if TYPE_CHECKING:
@@ -230,12 +230,5 @@ class Service:
         self._engine.record(Record("control", "activation-refused", short_id("refused", str(error), str(now)), "", body))
 
     def _tell(self, effects: Effects) -> None:
-        verdicts = Counter(entry.verdict for entry in effects.verdicts)
-        if verdicts:
-            self._world.say("judged " + ", ".join(f"{n:,} {verdict}" for verdict, n in sorted(verdicts.items())))
-        for said in effects.announcements:
-            data = said.data
-            if said.topic == "alerts":
-                self._world.say(f"alert {data['transition']} ({data['severity']}): {data['summary']}")
-            else:
-                self._world.say(f"retraining of {data['model']} {data['state']}: request {data['id']}")
+        for line in told(effects):
+            self._world.say(line)

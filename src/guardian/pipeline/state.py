@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from guardian.effects import Effects, Fates, PaneWrite, RunDrop, RunWrite, StateWrite
+from guardian.panes.clock import last_pane_end
 from guardian.panes.pane import SpaceName, Sparse
 from guardian.panes.rows import Ledger
 from guardian.panes.runs import Run
@@ -44,6 +45,14 @@ class Seen:
 
     first: int
     last: int
+
+
+def end_of(versions: Mapping[str, Seen], spans: Spans) -> int | None:
+    """Return the instant at which every window that predictions made is final; None where there are none."""
+    if not versions:
+        return None
+    last = max(last_pane_end(seen.last, spans.pane_ms) for seen in versions.values())
+    return last + spans.lateness_ms + spans.horizon_ms
 
 
 @dataclass(frozen=True, slots=True)

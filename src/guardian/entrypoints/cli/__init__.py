@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "init": Command("init", "Make a home directory: settings, database, signing key; --examples adds policies."),
     "demo": Command("demo", "Make a home directory with real data, run it, and show what was found."),
     "up": Command("up", "Run the embedded engine."),
+    "worker": Command("worker", "Run a worker of a fleet on Kafka."),
     "emit": Command("emit", "Send predictions and labels from files."),
     "reference": Command("reference", "Build and show the reference that live data are compared with."),
     "get": Command("get", "Print models, windows, measurements, verdicts, alerts, audit records and more."),
@@ -48,7 +49,8 @@ COMMANDS: Final = {
     "retrain": Command("retrain", "List, approve, reject and complete retraining requests."),
     "audit": Command("audit", "List, show, verify, export and sign the audit log."),
     "replay": Command("replay", "Judge a recorded verdict again from its evidence."),
-    "topics": Command("topics", "Make and check the topics of Kafka."),
+    "doctor": Command("doctor", "Look whether everything that guardian needs is there, and say what to do where it is not."),
+    "topics": Command("topics", "Make and check the topics of Kafka, and resume halted partitions."),
     "db": Command("db", "Upgrade and check the database's schema."),
     "help": Command("help_topics", "Explain exit codes, environment variables and output formats."),
 }
