@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from guardian.audit.leaf import Sealed, StoredCheckpoint
     from guardian.engine.audit_port import AuditLog
+    from guardian.engine.lease import Holding
     from guardian.engine.outgoing import KeptLetter
     from guardian.engine.ports import Partition, Standing
 
@@ -55,9 +56,7 @@ class Kept(Outgoing, Protocol):
 class Relay:
     """Sends what has not left yet, while the lease is held. Not for several threads."""
 
-    def __init__(  # noqa: PLR0913 - what is read, where it goes, and who may
-        self, store: Kept, log: AuditLog, send: Sender, topic: str, holding: Holding, now: Callable[[], int]
-    ) -> None:
+    def __init__(self, store: Kept, log: AuditLog, send: Sender, topic: str, holding: Holding, now: Callable[[], int]) -> None:
         self._store, self._log, self._send, self._topic, self._holding, self._now = store, log, send, topic, holding, now
 
     def turn(self) -> int:
