@@ -53,6 +53,22 @@ class Broker:
 
         self._ask(delete)
 
+    def is_ready(self) -> bool:
+        """Say whether it answers, and every partition has a leader."""
+
+        async def ready(admin: AIOKafkaAdminClient) -> bool:
+            brokers = (await admin.describe_cluster())["brokers"]
+            partitions = [part for topic in await admin.describe_topics() for part in topic["partitions"]]
+            return bool(brokers) and all(part["leader"] >= 0 for part in partitions)
+
+        host, _, port = self.bootstrap.rpartition(":")
+        try:
+            with socket.create_connection((host, int(port)), timeout=1):  # A client would log each refusal.
+                pass
+            return bool(self._ask(ready))
+        except (KafkaError, OSError):  # Not there yet.
+            return False
+
     def _ask(self, question: Callable[[AIOKafkaAdminClient], Awaitable[Any]]) -> Any:
         async def ask() -> Any:
             admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=REQUEST_MS)
@@ -96,7 +112,7 @@ class Kafka(Broker):
         """Start the broker, over the data it has; at first, over none. It is ready when every partition has a leader."""
         if not (self.folder / "data").exists():
             self._format()
-        self._process.start([*self._java, "kafka.Kafka", "server.properties"], self._is_ready)
+        self._process.start([*self._java, "kafka.Kafka", "server.properties"], self.is_ready)
 
     def stop(self) -> None:
         """Stop the broker in good order, also when it is paused; its data stays."""
@@ -152,19 +168,6 @@ class Kafka(Broker):
         )
         if done.returncode:
             raise self._process.error(f"could not make its data: {done.stdout}{done.stderr}")
-
-    def _is_ready(self) -> bool:
-        async def ready(admin: AIOKafkaAdminClient) -> bool:
-            brokers = (await admin.describe_cluster())["brokers"]
-            partitions = [part for topic in await admin.describe_topics() for part in topic["partitions"]]
-            return bool(brokers) and all(part["leader"] >= 0 for part in partitions)
-
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1):  # A client would log each refusal.
-                pass
-            return bool(self._ask(ready))
-        except (KafkaError, OSError):  # Not there yet.
-            return False
 
 
 def is_installed() -> bool:
