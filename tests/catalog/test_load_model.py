@@ -42,3 +42,20 @@ def test_what_does_not_go_together_is_told_at_each_place_at_once():
 def test_names_that_would_spoil_other_names_are_refused():
     text = TEXT.replace("features: {a:", 'features: {"a,b":') + '  champion: "*"\n'
     assert [m.code for m in load(text)] == ["model.version-name", "model.column-name"]
+
+
+SERVING = "  serving: {inputs: [b, a], outputs: {prediction: label, score: p, threshold: 0.5}, classes: [false, true]}\n"
+
+
+def test_what_serving_leaves_open_follows_from_the_file():
+    model = load(TEXT)
+    assert model.spec.serving is None
+    assert model.spec.served.inputs == ("a",)
+    assert load(TEXT + "  serving: {service: s}\n").spec.served.service == "s"
+    served = load(TEXT + SERVING).spec.served
+    assert (served.inputs, served.classes, served.outputs.threshold) == (("b", "a"), (False, True), 0.5)
+
+
+def test_files_without_serving_keep_their_digest():
+    assert "serving" not in load(TEXT).to_json()["spec"]
+    assert ModelFile.model_validate(load(TEXT + SERVING).to_json()) == load(TEXT + SERVING)

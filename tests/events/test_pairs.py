@@ -1,19 +1,23 @@
 """Joining requests and responses: any order, any copies, any cut of the log, bounds, and every kind of envelope."""
 
 import json
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from cloudevents.core.bindings.kafka import to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from guardian.events import pairs as module
 from guardian.events.envelope import EVENT_BYTES_MAX
 from guardian.events.halves import REQUEST_TYPE, RESPONSE_TYPE, concerns, half_of
 from guardian.events.pairs import Pairs, Unreadable
 from guardian.events.reasons import Reason
+from guardian.events.schema import events_schema
 from guardian.testing.example_events import LABEL, MODELS, PREDICTION, model_file
 
 REQUEST, RESPONSE = b'{"instances": [[1.5, "car"]]}', b'{"predictions": [1]}'
@@ -356,6 +360,22 @@ def test_no_headers_break_the_reading(drawn):
     record = half("request")
     for item in Pairs(MODELS).take(replace(record, headers=(*record.headers, *((f"CE_{name}", value) for name, value in drawn)))):
         assert isinstance(item, Unreadable | bytes)
+
+
+def test_the_examples_of_the_manual_are_read():
+    page = (Path(__file__).parents[2] / "docs/events.md").read_text("utf-8")
+    request = json.loads(re.search(r"^{.inputs.*}$", page, re.MULTILINE)[0])
+    examples = [json.loads(text) for text in re.findall(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)]
+    of_servers = [event for event in examples if "inference" in event["type"]]
+    assert len(of_servers) == 2
+    validator = Draft202012Validator(events_schema())
+    assert all(map(validator.is_valid, of_servers))
+    names = ("id", "source", "inferenceservicename", "namespace", "component", "endpoint")
+    asked = {name: of_servers[0][name] for name in names} | {"specversion": "1.0", "type": REQUEST_TYPE, "data": request}
+    assert validator.is_valid(asked)
+    features = {"income": {"type": "numeric"}, "region": {"type": "categorical"}}
+    pairs = Pairs({"credit": model_file("credit", features=features, protected=[])})
+    assert [len(pairs.take(structured(event))) for event in (asked, *of_servers)] == [0, 2, 1]
 
 
 # Both in one event.

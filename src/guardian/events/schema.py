@@ -15,25 +15,29 @@ from guardian.events.envelope import (
     SPECVERSION,
     VERSION_CHARS_MAX,
 )
+from guardian.events.halves import INFERENCE_TYPE, REQUEST_TYPE, RESPONSE_TYPE
 
 SCHEMA_ID: Final = "https://json-schema.org/draft/2020-12/schema"
 _TIME: Final = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$"
 
 
 def events_schema() -> dict[str, Any]:
-    """Return the schema of one event, a prediction or a label.
+    """Return the schema of one event: a prediction, a label, or a model server's request and response.
 
     >>> [way["$ref"] for way in events_schema()["oneOf"]]
-    ['#/$defs/prediction', '#/$defs/label']
+    ['#/$defs/prediction', '#/$defs/label', '#/$defs/inference', '#/$defs/inferenceHalf']
     """
     return {
         "$schema": SCHEMA_ID,
         "title": "guardian events",
         "description": "CloudEvents 1.0 in structured JSON. Unknown extension attributes and features are ignored.",
-        "oneOf": [{"$ref": "#/$defs/prediction"}, {"$ref": "#/$defs/label"}],
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in ("prediction", "label", "inference", "inferenceHalf")],
         "$defs": {
             "prediction": _event(PREDICTION_TYPE, _prediction_data()),
             "label": _event(LABEL_TYPE, _label_data()),
+            "inference": _server_event({"const": INFERENCE_TYPE}, _inference_data()),
+            "inferenceHalf": _server_event({"enum": [REQUEST_TYPE, RESPONSE_TYPE]}, {"$ref": "#/$defs/body"}),
+            "body": _body(),
             "id": {"type": "string", "minLength": 1, "maxLength": ID_CHARS_MAX},
             "model": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": "The model file's name."},
             "value": {"type": ["string", "number", "boolean"]},
@@ -56,6 +60,38 @@ def _event(kind: str, data: dict[str, Any]) -> dict[str, Any]:
         "data": data,
     }
     return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _server_event(kind: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of what a server logs: its time may be its record's, and its service may be named elsewhere."""
+    whole = _event("", data)
+    names = ("inferenceservicename", "namespace", "component", "endpoint")
+    extensions = {name: {"type": ["string", "null"], "description": f"KServe's extension {name}."} for name in names}
+    required = [name for name in whole["required"] if name != "time"]
+    return {**whole, "required": required, "properties": whole["properties"] | extensions | {"type": kind}}
+
+
+def _inference_data() -> dict[str, Any]:
+    body = {"$ref": "#/$defs/body"}
+    return {
+        "type": "object",
+        "required": ["request", "response"],
+        "properties": {
+            "model": {"type": "string", "description": "The model, where neither inferenceservicename nor the response says it."},
+            "version": {"type": ["string", "null"], "description": "Its version, where the response says none."},
+            "request": body,
+            "response": body,
+        },
+    }
+
+
+def _body() -> dict[str, Any]:
+    lists = {name: {"type": ["array", "null"]} for name in ("inputs", "outputs", "instances", "predictions")}
+    return {
+        "type": "object",
+        "description": "The body of a request or response: V1, or V2, which is the Open Inference Protocol.",
+        "properties": lists,
+    }
 
 
 def _prediction_data() -> dict[str, Any]:
