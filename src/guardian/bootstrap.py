@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from guardian.errors import NotFoundError, UsageError
+from guardian.errors import NotFoundError
 
 if TYPE_CHECKING:
     import threading
@@ -18,15 +18,12 @@ if TYPE_CHECKING:
     from guardian.catalog.model_file import ModelFile
     from guardian.config import Home, Settings
     from guardian.engine.audit_port import AuditLog
-    from guardian.engine.emit import Intake
     from guardian.engine.engine import Engine
-    from guardian.engine.findings import Finding
     from guardian.engine.fleet import Fleet
     from guardian.engine.governor import Governor
-    from guardian.engine.ports import Log, LogReader, Standing
+    from guardian.engine.ports import Log, LogReader
     from guardian.engine.relay import Parcel
     from guardian.engine.service import Service
-    from guardian.engine.topic_check import Cluster, Planned, TopicFound
     from guardian.engine.worker import Worker
     from guardian.panes.windows import Reference
     from guardian.policies.load import PolicySet
@@ -226,84 +223,6 @@ def broker_of(settings: Settings) -> Broker:
         password=settings.broker_password,
         ca=settings.broker_ca,
     )
-
-
-def look_at_topics(settings: Settings, counted: int) -> tuple[Cluster, dict[str, TopicFound]]:
-    """Return the cluster and guardian's topics as the broker has them, by name; `counted` partitions are counted by the store.
-
-    Raises BrokerUnreachableError.
-    """
-    from guardian.adapters.kafka import admin
-    from guardian.engine.topic_check import Cluster
-    from guardian.engine.topics import SPECS, full_name
-
-    broker = broker_of(settings)
-    cluster = Cluster(settings.topic_prefix, settings.broker, admin.brokers(broker), counted)
-    return cluster, admin.describe(broker, [full_name(settings.topic_prefix, spec.name) for spec in SPECS])
-
-
-def make_topics(settings: Settings, planned: list[Planned]) -> None:
-    """Make the topics of a plan that do not exist. Raises BrokerUnreachableError; BrokerRefusedError."""
-    from guardian.adapters.kafka import admin
-
-    missing = [
-        admin.NewTopicSpec(topic.name, topic.partitions, topic.replication, topic.spec.config(topic.replication))
-        for topic in planned
-        if not topic.exists
-    ]
-    if missing:
-        admin.create_topics(broker_of(settings), missing)
-
-
-@contextmanager
-def open_kafka_log(settings: Settings, as_of: int | None = None) -> Iterator[Intake]:
-    """Give the topic of events as a log that takes events in, and disconnect afterwards.
-
-    Raises NotFoundError where the topic does not exist; UsageError where what is received `as_of` would not stay in it;
-    BrokerUnreachableError.
-    """
-    from guardian.adapters.clock import wall_clock
-    from guardian.adapters.kafka import admin
-    from guardian.adapters.kafka.log import KafkaLog
-    from guardian.adapters.kafka.producer import Producer
-    from guardian.engine.topic_check import refused_time
-
-    broker = broker_of(settings)
-    found = admin.describe(broker, [broker.events])
-    if broker.events not in found:
-        raise NotFoundError(f"there is no topic {broker.events} at {broker.bootstrap}", hint="run guardian topics create")
-    why = "" if as_of is None else refused_time(found[broker.events], as_of, wall_clock())
-    if why:
-        raise UsageError(f"events cannot be received then: {why}", hint="leave --as-of out, or change the topic's retention")
-    partitioner = "murmur2" if settings.partitioner == "none" else settings.partitioner  # Not checked, so any will do.
-    with closing(Producer(broker, partitioner=partitioner)) as producer:
-        yield KafkaLog(broker, producer, broker.events)
-
-
-def standings_of(home: Home, settings: Settings) -> list[Standing]:
-    """Return where the partitions of the events' topic stand; none where none is counted, or there is no database yet."""
-    from guardian.engine.topics import EVENTS, full_name
-
-    try:
-        store = open_store(home)
-    except NotFoundError:
-        return []
-    with closing(store):
-        return store.standings(full_name(settings.topic_prefix, EVENTS))
-
-
-def topic_findings(settings: Settings, standings: list[Standing]) -> Iterator[Finding]:
-    """Yield what is found of the topics, and of the partitions that are counted. Raises BrokerUnreachableError."""
-    from guardian.adapters.kafka import admin
-    from guardian.engine.partition_check import check_partitions
-    from guardian.engine.topic_check import check_topics
-
-    broker = broker_of(settings)
-    cluster, found = look_at_topics(settings, len(standings))
-    yield from check_topics(cluster, found)
-    if broker.events in found:
-        extents = {number: (each.earliest, each.end) for number, each in admin.extents(broker, broker.events).items()}
-        yield from check_partitions(standings, extents, settings.batch_events)
 
 
 def partitions_of_log(home: Home) -> tuple[Settings, int]:

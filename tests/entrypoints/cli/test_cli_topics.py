@@ -5,9 +5,10 @@ import json
 import pytest
 
 from guardian.adapters.kafka import admin
-from guardian.bootstrap import broker_of, open_store, standings_of, upgrade_database
+from guardian.bootstrap import broker_of, open_store, upgrade_database
 from guardian.config import Home, Settings
 from guardian.entrypoints.cli import main
+from guardian.entrypoints.cli.broker import standings_of
 
 
 @pytest.fixture

@@ -148,9 +148,9 @@ def _key(home: Home, database: Database) -> Iterator[Finding]:
 
 
 def _broker(home: Home, settings: Settings, *, forced: bool, is_open: bool) -> Iterator[Finding]:
-    from guardian.bootstrap import standings_of, topic_findings
     from guardian.config import Settings
     from guardian.engine.findings import ok
+    from guardian.entrypoints.cli.broker import standings_of, topic_findings
 
     standings = standings_of(home, settings) if is_open else []
     named = bool(settings.database) or settings.broker != Settings().broker

@@ -152,8 +152,9 @@ def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 @contextmanager
 def _log(to: Target, received_at: int | None) -> Iterator[Intake]:
-    from guardian.bootstrap import open_kafka_log, open_log
+    from guardian.bootstrap import open_log
     from guardian.config import Settings
+    from guardian.entrypoints.cli.broker import open_kafka_log
 
     home = session().home
     if to is Target.INBOX:

@@ -33,9 +33,9 @@ def create(
     output: Output = None,
 ) -> None:
     """Make the topics that are missing; those that exist are left alone."""
-    from guardian.bootstrap import look_at_topics, make_topics, standings_of
     from guardian.config import Settings
     from guardian.engine.topic_check import plan
+    from guardian.entrypoints.cli.broker import look_at_topics, make_topics, standings_of
 
     home = session().home
     settings = Settings.load(home)
@@ -52,8 +52,8 @@ def create(
 @app.command()
 def check(output: Output = None) -> None:
     """Compare the topics with what they must be, and with what is counted; exit code 1 where something is wrong."""
-    from guardian.bootstrap import standings_of, topic_findings
     from guardian.config import Settings
+    from guardian.entrypoints.cli.broker import standings_of, topic_findings
 
     home = session().home
     settings = Settings.load(home)
