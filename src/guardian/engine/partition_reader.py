@@ -295,7 +295,7 @@ class PartitionReader:
 
     def _count(self, gap: tuple[int, int] | None, records: Sequence[LogRecord]) -> tuple[Batch, Effects]:
         self._stale = True
-        found = unwrap(records, self._pairs, self._models)
+        found = unwrap(records, self._pairs)
         long_gap = gap is not None and gap[1] - gap[0] > MARKER
         first = records[0].offset if gap is None or long_gap else gap[0]
         batch = Batch(
