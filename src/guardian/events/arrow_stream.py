@@ -7,11 +7,12 @@ throughout (offsets, indexes, UTF-8), or says what is wrong. Never: looks at wha
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from guardian.events.arrow_columns import is_text
 from guardian.events.dead_letter import Problem
 from guardian.events.envelope import RECORD_BYTES_MAX, RECORD_EVENTS_MAX
 from guardian.events.reasons import Reason
@@ -43,6 +44,16 @@ def read_stream(data: bytes) -> list[Any] | Problem:
         return Problem(Reason.NOT_ARROW, "$", f"It is no Arrow IPC stream, or a broken one: {_one_line(error)}.")
 
 
+def joined(batches: list[Any]) -> list[Any]:
+    """Return batches of one schema as one, if that can be: many small ones cost more, each its columns' fixed costs."""
+    if len(batches) == 1:
+        return batches
+    try:
+        return list(pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches())
+    except pa.ArrowException:  # Dictionaries that hold nulls, and the like.
+        return batches
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200].rstrip(".")
 
@@ -60,7 +71,8 @@ def _batches(data: bytes) -> Iterator[Any]:
         if rows > RECORD_EVENTS_MAX:
             raise _RefusedError(f"A record holds at most {RECORD_EVENTS_MAX} events.", Reason.TOO_LARGE)
         batch.validate(full=True)
-        if sum(map(_grown, batch.columns)) > RECORD_BYTES_MAX:
+        shared = [column for whole in batch.columns for column in _sharing(whole)]
+        if sum(map(_at_most, shared)) > RECORD_BYTES_MAX and sum(map(_grown, shared)) > RECORD_BYTES_MAX:
             raise _RefusedError(f"Written out, its texts have more than {RECORD_BYTES_MAX} bytes.", Reason.TOO_LARGE)
         if batch.num_rows:
             yield batch
@@ -77,20 +89,28 @@ def _check_names(place: str, fields: Any) -> None:
             _check_names(f"{place}{field.name}.", field.type)
 
 
-def _grown(column: Any) -> int:
-    """Return the bytes of texts that rows share, when each row has its own: the one way in which a column grows in reading."""
+def _sharing(column: Any) -> Iterator[Any]:
+    """Yield the columns in which rows share texts, and which grow when each row has its own; no other kind can."""
     kind = column.type
     if pa.types.is_struct(kind):
-        return sum(map(_grown, column.flatten()))
-    if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
-        sizes = _lengths(column.dictionary)
-        used = column.indices.drop_null().to_numpy(zero_copy_only=False)
-        return int(sizes[used].sum()) if len(used) else 0
-    return int(_lengths(column).sum()) if pa.types.is_string_view(kind) else 0
+        for field in column.flatten():
+            yield from _sharing(field)
+    elif pa.types.is_string_view(kind) or (pa.types.is_dictionary(kind) and is_text(kind.value_type)):
+        yield column
 
 
-def _is_text(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+def _at_most(column: Any) -> int:
+    """Return a bound of what _grown returns, which costs nothing."""
+    texts = column.dictionary if pa.types.is_dictionary(column.type) else column
+    return int(texts.nbytes * len(column))
+
+
+def _grown(column: Any) -> int:
+    """Return the bytes of a column's texts, each row having its own."""
+    if not pa.types.is_dictionary(column.type):
+        return int(_lengths(column).sum())
+    used = column.indices.drop_null().to_numpy(zero_copy_only=False)
+    return int(_lengths(column.dictionary)[used].sum())
 
 
 def _lengths(texts: Any) -> Any:
@@ -100,7 +120,8 @@ def _lengths(texts: Any) -> Any:
         found = np.frombuffer(layout, np.int32)[texts.offset * 4 :][: len(texts) * 4 : 4].astype(np.int64)
     else:
         width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-        found = np.diff(np.frombuffer(layout, width)[texts.offset :][: len(texts) + 1].astype(np.int64))
+        ends = np.frombuffer(layout, width)[texts.offset :][: len(texts) + 1].astype(np.int64)
+        found = ends[1:] - ends[:-1]
     return np.where(valid, found, 0) if len(found) else np.zeros(len(texts), np.int64)
 
 

@@ -127,15 +127,20 @@ def _checked(shape: Shape, rows: NDArray[np.int64], structs: list[Any], problems
     times, bad = parse_times([struct.time for struct in structs])
     if shape.kind == PREDICTION_TYPE:
         versions = [struct.data.version for struct in structs]
-        wrong = {version for version in set(versions) if not _is_version(version)}
+        wrong = {version for version in set(versions) if not is_version(version)}
         if wrong:
             bad = {i: Reason.BAD_VERSION for i, version in enumerate(versions) if version in wrong} | bad
     if not bad:
         return rows, structs, times
     for i, reason in bad.items():
-        problems[int(rows[i])] = Problem(reason, *_SAID[reason], shape.layout.model)
+        problems[int(rows[i])] = problem_of(reason, shape.layout.model)
     good = [i not in bad for i in range(len(structs))]
     return rows[good], list(compress(structs, good)), times[good]
+
+
+def problem_of(reason: Reason, model: str) -> Problem:
+    """Say what is wrong with an event of `model` whose time or version is not good."""
+    return Problem(reason, *_SAID[reason], model)
 
 
 def _placed(shape: Shape, found: _Found, placement: Placement, problems: dict[int, Problem]) -> _Found:
@@ -153,6 +158,7 @@ def _placed(shape: Shape, found: _Found, placement: Placement, problems: dict[in
     return rows[~bad], list(compress(structs, ~bad)), times[~bad]
 
 
-def _is_version(version: str | None) -> bool:
+def is_version(version: str | None) -> bool:
+    """Whether a version may be called so; None, the champion, is not called at all."""
     # No database keeps NUL in a text for certain, and PostgreSQL refuses it.
     return version is None or (0 < len(version) <= VERSION_CHARS_MAX and version != "*" and "\0" not in version)

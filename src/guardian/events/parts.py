@@ -6,7 +6,7 @@ A part knows how to decode its events and how to show one of them as bytes. Take
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from guardian.events.codec import decode
 
@@ -35,6 +35,36 @@ class Part(Protocol):
 
     def event(self, position: int, models: Mapping[str, ModelFile]) -> bytes:
         """Return the event at `position` of the step, as structured JSON or whatever came in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowPart:
+    """Events in an Arrow table.
+
+    Attributes:
+        first: Position of the first in the step.
+        batch: A pyarrow.RecordBatch, a row an event; see arrow.decode_arrow.
+    """
+
+    first: int
+    batch: Any
+
+    def __len__(self) -> int:
+        return int(self.batch.num_rows)
+
+    def decode(
+        self, models: Mapping[str, ModelFile], placement: Placement | None = None
+    ) -> Iterator[PredictionRows | LabelRows | DeadLetter]:
+        """Decode all events; every position comes out exactly once, in a row or a dead letter."""
+        from guardian.events.arrow import decode_arrow  # pyarrow takes a while to import, and logs of JSON do without.
+
+        return decode_arrow(self.batch, self.first, models, placement)
+
+    def event(self, position: int, models: Mapping[str, ModelFile]) -> bytes:
+        """Return the event at `position` of the step, written out as structured JSON."""
+        from guardian.events.arrow import written_out
+
+        return written_out(self.batch, position - self.first, models)
 
 
 @dataclass(frozen=True, slots=True)
