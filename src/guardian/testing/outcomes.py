@@ -1,7 +1,7 @@
 """What a database holds when everything is counted and judged, as one value: two engines' outcomes are compared whole.
 
-Left out is what may differ between runs that are both right: when things were written down, revisions before the final one, alerts that
-were retracted, and which older alerts one replaces.
+Left out is what may differ between runs that are both right: when things were written down, revisions before the final one, and
+alerts that were retracted.
 """
 
 from __future__ import annotations
