@@ -12,7 +12,7 @@ import signal
 import threading
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import faust
 from aiokafka.errors import KafkaError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from faust.types import StreamT
 
     from guardian.adapters.kafka.connection import Broker
+    from guardian.adapters.kafka.consumer import EventConsumer
     from guardian.engine.ports import LogReader
 
 POLL_RECORDS: Final = 10_000  # Of one poll, over all partitions.
@@ -173,6 +174,7 @@ async def _serve(
         starting.cancel()
         with suppress(asyncio.CancelledError, Exception):
             await starting
+        cast("EventConsumer", app.consumer).release()
 
 
 @contextmanager

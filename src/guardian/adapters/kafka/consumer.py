@@ -122,6 +122,10 @@ class EventConsumer(Consumer):
         self._end_placement()
         await super().on_partitions_assigned(assigned, generation_id)
 
+    def release(self) -> None:
+        """Give back what a consumer holds that was never started."""
+        self._thread.release()
+
     async def verify_all_partitions_active(self) -> None:
         """Do nothing: Faust's own check knows nothing of batches, and would only log."""
 

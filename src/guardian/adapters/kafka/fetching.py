@@ -79,6 +79,11 @@ class FetchingThread(AIOKafkaConsumerThread):
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Print nothing: who runs the worker is told of the error."""
 
+    def release(self) -> None:
+        """Close the loop of a thread that was never started; one that ran has closed it."""
+        if not (self.thread_loop.is_running() or self.thread_loop.is_closed()):
+            self.thread_loop.close()
+
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"  # Faust ties it to its exactly-once mode.

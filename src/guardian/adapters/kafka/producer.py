@@ -93,6 +93,7 @@ class Producer:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(lambda _loop, _context: None)  # What fails is told to whoever called.
         try:
             self._loop.run_forever()
         finally:
@@ -165,9 +166,11 @@ class Producer:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer._message_accumulator.fail_all(KafkaTimeoutError())  # noqa: SLF001 - or `stop` would wait for a broker that is gone
-            with suppress(KafkaError, OSError, TimeoutError):
+            with suppress(Exception):  # It may fail on what it was about to try again, which is just what is to be forgotten.
                 async with asyncio.timeout(CLOSE_S):
                     await producer.stop()
+            with suppress(Exception):
+                await producer.client.close()
 
 
 async def _send_in_order(
