@@ -326,3 +326,15 @@ def test_nothing_that_is_json_breaks_the_reading(one, other, serving):
         else:
             assert json.loads(item)["data"]["model"] == "loans"
             list(decode([item], 0, models))
+
+
+def test_inputs_that_are_known_and_not_watched_are_left_out():
+    serving = {"inputs": ["other", "salary", "purpose"]}
+    by_name = {"inputs": [tensor("other", [1], [9]), tensor("salary", [1], [1])]}
+    for inputs in (by_name, {"instances": [{"other": 9, "salary": 1}]}, {"instances": [[9, 1, None]]}):
+        assert told(inputs, {"predictions": [1]}, serving=serving) == [({"salary": 1}, 1, None)]
+
+
+def test_a_prediction_that_is_called_like_a_score_is_no_score():
+    serving = {"outputs": {"prediction": "score"}}
+    assert told(TABLE, {"outputs": [tensor("score", [2], [1, 0])]}, serving=serving) == told(TABLE, ONES)

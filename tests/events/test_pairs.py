@@ -149,6 +149,13 @@ def test_what_waits_is_bounded_in_bytes_as_well(monkeypatch):
     assert len(again.take(half("request", "h", value=b" " * 2_000))) == 2
 
 
+def test_what_was_joined_takes_no_room(monkeypatch):
+    monkeypatch.setattr(module, "PAIRS_BYTES_MAX", 1_000)
+    pairs = Pairs(MODELS)
+    taken = [pairs.take(half(kind, str(i))) for i in range(20) for kind in ("request", "response")]
+    assert [len(found) for found in taken] == [0, 1] * 20
+
+
 def test_copies_are_recognised_for_so_many_calls(monkeypatch):
     monkeypatch.setattr(module, "DONE_MAX", 2)
     pairs = Pairs(MODELS)
