@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 OWNER_ONLY: Final = 0o600  # Events hold what models were asked about people. SQLite gives its -wal and -shm files the same mode.
+SECRETS: Final = ("password", "sslpassword")  # Options of a URL that are never repeated.
 APPEND_ONLY_MARK = "is append-only"  # The words of the triggers that refuse to rewrite history.
 
 
@@ -45,11 +46,11 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The file or the URL, without its password."""
+        """The file, or the URL without its password and its options, among which may be others."""
         url = self.engine.url
         if url.get_backend_name() == "sqlite":
             return str(url.database)
-        return url.set(drivername="postgresql", password=None).render_as_string()
+        return url.set(drivername="postgresql", query={}).render_as_string(hide_password=True)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -105,5 +106,8 @@ class Database:
         )
 
     def _without_password(self, said: str) -> str:
-        password = self.engine.url.password
-        return said.replace(str(password), "***") if password else said
+        url = self.engine.url
+        for secret in (url.password, *(url.query.get(name) for name in SECRETS)):
+            if secret:
+                said = said.replace(str(secret), "***")
+        return said
