@@ -5,9 +5,10 @@ import pytest
 from guardian.adapters.sql import reader as fields
 from guardian.adapters.sql.reader import Filter, Reader
 from guardian.adapters.sql.store import SqlStore
-from guardian.effects import AlertWrite, DeadLetter, Effects, PaneWrite, Record, RequestWrite, VerdictEntry
+from guardian.effects import AlertWrite, DeadLetter, Effects, Fates, PaneWrite, Record, RequestWrite, VerdictEntry
 from guardian.engine.land import land
-from guardian.errors import InvalidStateError
+from guardian.engine.ports import Partition
+from guardian.errors import InvalidStateError, NotFoundError
 from guardian.testing.contracts import NOW, P
 from guardian.units import DAY_MS, format_time
 
@@ -191,3 +192,46 @@ def test_requests_letters_records_and_models_have_their_fields(database):
     assert tuple(model) == fields.MODEL_FIELDS
     assert (model["panes"], model["last_pane"]) == (2, format_time(DAY_MS))
     assert list(reader.models(Filter(model="other"))) == []
+
+
+def test_several_partitions_are_one_log_to_people(database):
+    store, reader = SqlStore(database), Reader(database)
+    store.ensure_partitions("events", 4)
+    for number in range(4):
+        partition = Partition("events", number)
+        effects = Effects(
+            panes=[
+                PaneWrite("m", version, day * DAY_MS, "inputs", parameters, b"")
+                for version, days in (("1", (0, 1, number)), ("2", (number,)))
+                for day in days
+                for parameters in ("p", "q")
+            ],
+            fates=[Fates("m", 0, {"counted": 2**40, "late": number // 3}), Fates("m", DAY_MS, {"late": 0})],
+            dead_letters=[DeadLetter(5, "other", "", "", "m", 4, "s", b"", row) for row in (1, 0)],
+        )
+        land(store, store.claim(partition, "me"), 6, effects, NOW)
+    models = [(row["version"], row["panes"], row["first_pane"], row["last_pane"]) for row in reader.models(Filter())]
+    assert models == [("1", 4, format_time(0), format_time(3 * DAY_MS)), ("2", 4, format_time(0), format_time(3 * DAY_MS))]
+    fates = [(row["pane"], row["fate"], row["n"]) for row in reader.intake(Filter())]
+    assert fates == [(format_time(0), "counted", 2**42), (format_time(0), "late", 1)]
+    assert all(type(n) is int for *_, n in fates)
+    assert [row["fate"] for row in reader.intake(Filter(limit=1))] == ["late"]
+    letters = list(reader.dead_letters(Filter()))
+    assert [row["partition"] for row in letters] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert set(letters[0]) == set(fields.DEADLETTER_FIELDS)
+
+
+def test_the_beginning_of_an_id_is_no_pattern(reader):
+    record, position = reader.verdict_record("q-Drift-w")
+    assert record["body"]["rows"][position]["id"] == "q-Drift-warn-0"
+    assert reader.verdict_record("p-Drift-warn-1", 2)[0]["body"]["rows"][0]["revision"] == 2
+    for wrong in ("q-Drift", "q_Drift-w", "%", "Q-Drift-w"):
+        with pytest.raises(NotFoundError):
+            reader.verdict_record(wrong)
+
+
+def test_whoever_stops_reading_leaves_no_cursor(reader):
+    for read in (reader.verdicts, reader.measurements, reader.windows, reader.audit):
+        rows = read(Filter(everything=True))
+        assert next(rows)
+        rows.close()

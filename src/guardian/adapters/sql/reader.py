@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RECORDS_AT_ONCE: Final = 100  # Audit records fetched and parsed together: bounds memory.
 ROWS_AT_ONCE: Final = 1_000  # Rows fetched together where no limit is given; a limit's rows are held, to be turned round.
+LAST_CHARACTER: Final = "\U0010ffff"  # No id has it.
 RUNGS_MAX: Final = 2  # Verdicts that one measurement can have: warn and error.
 DUE_POINT: Final = ("window_end", "due_at", "model", "policy", "version")  # Of a verdict, in the order of printing.
 
@@ -123,7 +124,8 @@ class Reader:
         """
         verdict = table("verdict")
         which = verdict.c.latest if revision is None else verdict.c.revision == revision
-        query = select(verdict).where(verdict.c.id.startswith(id_, autoescape=True), which).limit(2)
+        # A range of the key: LIKE knows no upper and lower case in SQLite, and uses no index there.
+        query = select(verdict).where(verdict.c.id >= id_, verdict.c.id <= id_ + LAST_CHARACTER, which).limit(2)
         with self._database.reading() as connection:
             found = connection.execute(query).all()
             if len(found) != 1:
