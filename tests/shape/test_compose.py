@@ -111,6 +111,12 @@ def test_volumes_are_named_and_used():
             assert Path(target).parent == Path(home())
 
 
+def test_only_init_writes_into_the_home_directory():
+    for name in OURS:
+        (mode,) = [mount.partition(f":{home()}")[2] for mount in SERVICES[name]["volumes"] if mount.startswith("home:")]
+        assert mode == ("" if name == "init" else ":ro")
+
+
 def home() -> str:
     (found,) = re.findall(r"GUARDIAN_HOME=(\S+)", " ".join(instructions("ENV")))
     return str(found)
