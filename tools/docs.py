@@ -175,6 +175,17 @@ def _setting_values(setting: Field[Any]) -> str:
     return f"{'a duration, as text' if meta['span'] else 'a whole number'}, {low} to {high}; default {default}"
 
 
+def topics() -> str:
+    from guardian.engine.topics import SPECS, full_name
+
+    rows = []
+    for spec in SPECS:
+        name, types = f"`{full_name('guardian', spec.name)}`", ", ".join(f"`{type_}`" for type_ in spec.types)
+        facts = (name, spec.direction, spec.what, spec.key, str(spec.partitions), format_duration(spec.retention_ms), types)
+        rows.append(f"| {' | '.join(facts)} |")
+    return "\n".join(["| topic | | carries | key | partitions | kept | types |", "|---|---|---|---|---|---|---|", *rows])
+
+
 def commands() -> str:
     return "\n\n".join(_command(path, command) for path, command in walk_commands())
 
@@ -296,6 +307,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "codes-cases": case_codes,
     "audit-findings": audit_findings,
     "settings": settings,
+    "topics": topics,
     "commands": commands,
     **{f"keys-{kind}": (lambda k=kind: keys(k)) for kind in ("model", "policy", "cases")},
 }
