@@ -5,30 +5,33 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from guardian.engine.ports import LogRecord
 
 BINARY_MODE: Final = "ce_"  # Headers that begin so are attributes of an event, and no mere transport.
 
 
-def digest_of_values(values: Iterable[bytes]) -> str:
-    """Return SHA-256 over each value's length, as 8 bytes with the least first, and the value.
+def digest_of_values(values: Sequence[bytes]) -> str:
+    """Return SHA-256 over the lengths of all values, 8 bytes each with the least first, and then the values.
 
     >>> digest_of_values([b"a", b""]) == digest_of_values([b"", b"a"])
     False
     """
-    covered = hashlib.sha256()
-    for value in values:
-        covered.update(len(value).to_bytes(8, "little"))
-        covered.update(value)
+    covered = hashlib.sha256(np.fromiter(map(len, values), "<i8", len(values)).tobytes())
+    covered.update(b"".join(values))
     return f"sha256:{covered.hexdigest()}"
 
 
 def digest_of_records(records: Sequence[LogRecord]) -> str:
     """Return `digest_of_values` of records; of one whose headers say part of the event, each header is a value before it."""
-    return digest_of_values(value for record in records for value in _values(record))
+    headers = [record.headers for record in records]
+    if headers.count(headers[0]) == len(headers) and not _says_something(headers[0]):
+        return digest_of_values([record.value or b"" for record in records])
+    return digest_of_values([value for record in records for value in _values(record)])
 
 
 def tail_of(record: LogRecord) -> str:
@@ -36,8 +39,12 @@ def tail_of(record: LogRecord) -> str:
     return f"{record.timestamp}/{digest_of_records([record])}"
 
 
+def _says_something(headers: Sequence[tuple[str, bytes]]) -> bool:
+    return any(name.lower().startswith(BINARY_MODE) for name, _ in headers)
+
+
 def _values(record: LogRecord) -> list[bytes]:
     value = record.value or b""
-    if not record.headers or not any(name.lower().startswith(BINARY_MODE) for name, _ in record.headers):
+    if not _says_something(record.headers):
         return [value]
     return [*(name.encode() + b"\0" + said for name, said in record.headers), value]

@@ -114,7 +114,16 @@ class PartitionReader:
             self._status, self._look_at = HALTED, self._now() + AGAIN_AFTER_MS
             return None
         self._status = "claimed"
-        return self._begin(standing.tail, earliest, end)
+        try:
+            return self._begin(standing.tail, earliest, end)
+        except FencedError:
+            self._fence()
+            return None
+
+    def _fence(self) -> None:
+        """Leave the partition to whoever claimed it, and look again later."""
+        self._forget()
+        self._status, self._look_at = "fenced", self._now() + AGAIN_AFTER_MS
 
     def _standing(self) -> Standing:
         found = self._store.standings(self._partition.topic)
@@ -151,8 +160,10 @@ class PartitionReader:
         """Take records; return the offset to read from instead, or None to read on."""
         if not self.is_reading or not records:
             return None
-        if self._proof and not self._proven(records):
-            return None
+        if self._proof:
+            elsewhere = self._prove(records)
+            if self._proof or not self.is_reading:
+                return elsewhere
         while records:
             admission = admit(self._expected, records, self._reread)
             match admission.answer:
@@ -165,17 +176,29 @@ class PartitionReader:
             records = records[admission.last :]
         return None
 
-    def _proven(self, records: Sequence[LogRecord]) -> bool:
-        """Whether the record before the next one is the one that was counted; the partition is halted where it is not."""
+    def _prove(self, records: Sequence[LogRecord]) -> int | None:
+        """Compare the record before the next one with the one that was counted, and halt the partition where it is another.
+
+        Where it does not come even after reading again, the log has none at its offset, and is another log as well.
+
+        Returns the offset to read from instead; the proof is asked for until it is given.
+        """
         before = self.claim.next_offset - 1
-        if records[-1].offset < before:
-            return False
-        found = next((record for record in records if record.offset == before), None)
-        if found is not None and tail_of(found) != self._proof:
+        admission = admit(before, records, self._reread)
+        match admission.answer:
+            case Answer.STALE:
+                return None
+            case Answer.REREAD:
+                self._reread = admission.hole
+                return before
+        if admission.hole is None and tail_of(records[admission.first]) == self._proof:
+            self._proof, self._reread = "", None
+            return None
+        try:
             self._halt(f"the record at offset {before} of {name_of(self._partition)} is not the one that was counted")
-            return False
-        self._proof = ""
-        return True
+        except FencedError:
+            self._fence()
+        return None
 
     @property
     def _expected(self) -> int:
@@ -224,8 +247,7 @@ class PartitionReader:
         """Load again what the store holds, unless somebody else has claimed the partition."""
         claim = self._store.position(self._partition)
         if claim.epoch != self.claim.epoch:
-            self._forget()
-            self._status, self._look_at = "fenced", self._now() + AGAIN_AFTER_MS
+            self._fence()
             return
         if self._stale or claim.catalog != self.claim.catalog:
             self._load(claim)
@@ -267,7 +289,7 @@ class PartitionReader:
         run.gap = None
         if not run.records:
             self._runs.popleft()
-        self._bytes -= _size(records)
+        self._bytes = self._bytes - _size(records) if self._runs else 0
         self._since = self._now() if self._runs else None
         self.quiet_since = self._now()
 
@@ -330,4 +352,4 @@ class PartitionReader:
 
 
 def _size(records: Sequence[LogRecord]) -> int:
-    return sum(len(record.value or b"") for record in records)
+    return sum([len(record.value or b"") for record in records])
