@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine: Engine = open_engine(url)
+        weakref.finalize(self, self.engine.dispose)  # A command ends without closing: the server is told even so.
 
     @classmethod
     def at(cls, path: Path) -> Database:
