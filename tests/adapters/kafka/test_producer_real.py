@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
+from guardian.adapters.clock import wall_clock
 from guardian.adapters.kafka import admin
 from guardian.adapters.kafka.connection import Broker, BrokerRefusedError, BrokerUnreachableError
 from guardian.adapters.kafka.partitioning import by_crc32, by_murmur2
@@ -52,10 +53,8 @@ def read(broker: Broker) -> dict[int, list]:
 
 
 def test_every_record_is_where_the_answer_says_in_the_order_sent(broker: Broker, producer: Producer) -> None:
-    sent = [
-        Outgoing(b"key %d" % number, b"%d" % number * 400, [("h", b"%d" % number)], 1_700_000_000_000 + number)
-        for number in range(5_000)
-    ]
+    now = wall_clock()  # What is older than the retention might be gone before it is read.
+    sent = [Outgoing(b"key %d" % number, b"%d" % number * 400, [("h", b"%d" % number)], now + number) for number in range(5_000)]
     placed = producer.send(broker.events, sent) + producer.send(broker.events, sent[:10])
     found = read(broker)
     for record, (partition, offset) in zip(sent + sent[:10], placed, strict=True):
