@@ -68,6 +68,7 @@ class Governor:
         self._files_at = self._models_at = 0
         self._models: list[str] = []
         self._refused = ""
+        self._signed_for: int | None = None
 
     def turn(self) -> bool:
         """Do what is due; whether anything was. Raises what stops the process, and StoreBusyError: turn again after a pause."""
@@ -159,8 +160,10 @@ class Governor:
         """Sign the audit log where a run is due. That it cannot be signed is told, and is no reason to stop judging."""
         now, every = self._rules.now(), self._rules.checkpoint_every_ms
         scheduled_for = now // every * every
-        if not self._store.start_run(CHECKPOINT, scheduled_for, now):
+        if scheduled_for == self._signed_for or not self._store.start_run(CHECKPOINT, scheduled_for, now):
+            self._signed_for = scheduled_for
             return
+        self._signed_for = scheduled_for
         try:
             self._rules.say(self._rules.checkpoint())
             outcome = "done"
