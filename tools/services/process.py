@@ -20,7 +20,7 @@ LAUNCHER: Final = Path(__file__).with_name("launch.py")
 PORTS: Final = range(
     20_000, 32_000
 )  # Below what a client's end is given: one that tries again must not take a stopped server's port.
-START_S: Final = 120.0  # A cold Java on a busy machine takes its time.
+START_S: Final = 240.0  # A cold Java on a busy machine takes its time.
 STOP_S: Final = 60.0
 LOG_CHARACTERS: Final = 3_000
 # To Linux, a starter is a thread: a server started by one that ends would be killed with it. This one stays to the end.
