@@ -16,9 +16,10 @@ import pytest
 
 from guardian.engine.asyncapi import ASYNCAPI, Server, asyncapi, message_names
 from guardian.engine.messages import DATA
-from guardian.engine.topics import ARROW, BATCH, SPECS, STRUCTURED
+from guardian.engine.topics import SPECS
 from guardian.entrypoints.cli import main
 from guardian.events.encode import LabelData, PredictionData, encode_label, encode_prediction
+from guardian.events.unwrap import ARROW, BATCH, STRUCTURED
 
 # The official schemas come as an npm package; they are fetched, not kept here.
 PACKAGE: Final = "@asyncapi/specs@6.11.1"

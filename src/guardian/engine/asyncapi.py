@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from guardian.engine.messages import incoming_schema, outgoing_schema
-from guardian.engine.topics import ARROW, BATCH, EVENTS, JSON, SPECS, STRUCTURED, full_name
+from guardian.engine.topics import EVENTS, JSON, SPECS, full_name
 from guardian.events.envelope import ID_CHARS_MAX, LABEL_TYPE, PREDICTION_TYPE, SPECVERSION
 from guardian.events.schema import events_schema
+from guardian.events.unwrap import ARROW, BATCH, STRUCTURED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

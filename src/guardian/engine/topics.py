@@ -18,13 +18,11 @@ from typing import Final, Literal
 
 from guardian.audit.leaf import RECORD_BYTES_MAX
 from guardian.events.envelope import EVENT_BYTES_MAX, LABEL_TYPE, PREDICTION_TYPE
+from guardian.events.unwrap import ARROW, BATCH, STRUCTURED
 from guardian.pipeline.consequences import ALERT_TOPIC, ALERT_TYPE, RETRAINING_TOPIC, RETRAINING_TYPE
 from guardian.units import DAY_MS
 
 JSON: Final = "application/json"  # Of a binary event: its data alone, the envelope in `ce_` headers.
-STRUCTURED: Final = "application/cloudevents+json"
-BATCH: Final = "application/cloudevents-batch+json"
-ARROW: Final = "application/vnd.apache.arrow.stream"
 
 EVENTS: Final = "events"
 RESULTS: Final = "retraining.results"

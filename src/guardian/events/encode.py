@@ -5,17 +5,14 @@ The same event is always the same bytes: keys stand in one order, and a missing 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads it
+from typing import Any, Final
 
 import msgspec
 
 from guardian.events.envelope import LABEL_TYPE, PREDICTION_TYPE, SPECVERSION
+from guardian.events.rows import Scalar  # noqa: TC001 - msgspec reads it
 from guardian.units import format_time
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from guardian.events.rows import Scalar
 
 EMIT_SOURCE: Final = "/guardian/emit"
 

@@ -99,6 +99,8 @@ def test_events_come_from_stdin(home, monkeypatch):
         (("--model", "lones", "--predictions", "none.csv"), 4, "did you mean loans?"),
         (("--events", "none.jsonl"), 4, "none.jsonl cannot be read"),
         (("--events", "none.jsonl", "--as-of", "soon"), 2, "--as-of"),
+        (("--model", "loans", "--predictions", "none.csv", "--format", "arrow"), 2, "for tables to Kafka"),
+        (("--to", "kafka", "--events", "none.jsonl", "--format", "arrow"), 2, "for tables to Kafka"),
     ],
 )
 def test_failures_say_what_to_do(home, capsys, words, code, said):

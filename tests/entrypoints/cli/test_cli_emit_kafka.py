@@ -10,6 +10,8 @@ from aiokafka.structs import TopicPartition
 from guardian.adapters.kafka.partitioning import by_murmur2
 from guardian.config import Home
 from guardian.entrypoints.cli import main
+from guardian.events.unwrap import unwrap
+from guardian.policies.load import load_set
 from guardian.testing.example_events import LABEL, PREDICTION
 
 MODEL = b"""\
@@ -91,6 +93,29 @@ def test_tables_lie_in_the_partitions_of_their_ids_in_order_of_time(made, tmp_pa
             assert record.key.decode() == event["data"].get("prediction_id", event["id"])
             assert by_murmur2(record.key, PARTITIONS) == number
             assert dict(record.headers)["content-type"] == b"application/cloudevents+json"
+
+
+def test_arrow_holds_the_same_events_in_the_same_partitions(made, tmp_path, kafka, kafka_prefix, capsys):
+    tables = ("--predictions", tmp_path / "predictions.csv", "--labels", tmp_path / "labels.csv")
+    assert emit(made, "--model", "loans", *tables) == 0
+    singly = read(kafka, kafka_prefix)
+    ends = {number: len(records) for number, records in singly.items()}
+    assert emit(made, "--model", "loans", *tables, "--format", "arrow", "--as-of", "2018-12-01") == 2
+    assert emit(made, "--model", "loans", *tables, "--format", "arrow") == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "40 events sent, 0 rows rejected"
+    models = load_set({"loans.yaml": MODEL}).models
+    for number, records in read(kafka, kafka_prefix).items():
+        bulk = records[ends[number] :]
+        assert {dict(record.headers)["content-type"] for record in bulk} == {b"application/vnd.apache.arrow.stream"}
+        assert len(bulk) == 2
+        parts = unwrap(bulk, None).parts
+        found = [part.event(part.first + i, models) for part in parts for i in range(len(part))]
+        assert sorted(map(said, found)) == sorted(said(record.value) for record in singly[number])
+
+
+def said(event):
+    value = json.loads(event)
+    return value["type"], value["id"], value["time"], json.dumps(value["data"], sort_keys=True)
 
 
 def test_events_go_as_they_are_with_the_time_they_are_received_at(made, tmp_path, kafka, kafka_prefix, monkeypatch):

@@ -46,14 +46,15 @@ def make_topics(settings: Settings, planned: list[Planned]) -> None:
 
 
 @contextmanager
-def open_kafka_log(settings: Settings, as_of: int | None = None) -> Iterator[Intake]:
-    """Give the topic of events as a log that takes events in, and disconnect afterwards.
+def open_kafka_log(settings: Settings, as_of: int | None, *, in_bulk: bool) -> Iterator[Intake]:
+    """Give the topic of events as a log that takes events in, one a record or many, and disconnect afterwards.
 
     Raises NotFoundError where the topic does not exist; UsageError where what is received `as_of` would not stay in it;
     BrokerUnreachableError.
     """
     from guardian.adapters.clock import wall_clock
     from guardian.adapters.kafka import admin
+    from guardian.adapters.kafka.arrow_log import ArrowLog
     from guardian.adapters.kafka.log import KafkaLog
     from guardian.adapters.kafka.producer import Producer
     from guardian.engine.topic_check import refused_time
@@ -67,7 +68,7 @@ def open_kafka_log(settings: Settings, as_of: int | None = None) -> Iterator[Int
         raise UsageError(f"events cannot be received then: {why}", hint="leave --as-of out, or change the topic's retention")
     partitioner = "murmur2" if settings.partitioner == "none" else settings.partitioner  # Not checked, so any will do.
     with closing(Producer(broker, partitioner=partitioner)) as producer:
-        yield KafkaLog(broker, producer, broker.events)
+        yield ArrowLog(producer, broker.events, partitioner) if in_bulk else KafkaLog(broker, producer, broker.events)
 
 
 def standings_of(home: Home, settings: Settings) -> list[Standing]:

@@ -14,6 +14,7 @@ import typer
 from guardian.engine.emit import EMIT_BATCH
 from guardian.entrypoints.cli.output import say
 from guardian.entrypoints.cli.session import instant, session
+from guardian.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from guardian.pipeline.tabular import Batch, Rejects, Timed
 
 REJECTS_SHOWN_MAX: Final = 10
+BATCH_MAX: Final = 50_000  # Events that are held at once, and must be sent again after a crash.
 LINE_BYTES_MAX: Final = 1 << 26  # Of --events: a whole batch may stand on one line.
 
 
@@ -32,6 +34,13 @@ class Target(StrEnum):
 
     INBOX = "inbox"
     KAFKA = "kafka"
+
+
+class Form(StrEnum):
+    """How events lie in a topic."""
+
+    JSON = "json"
+    ARROW = "arrow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +57,24 @@ def emit(  # noqa: PLR0913 - a command's options
     labels: Path | None = typer.Option(None, help="The same of labels; merged with the predictions by time."),
     events: str | None = typer.Option(None, help="CloudEvents as JSON lines, or batches of them; - for stdin."),
     as_of: str | None = typer.Option(None, "--as-of", metavar="TIME", help="Say that they are received at this time."),
-    batch: int = typer.Option(EMIT_BATCH, min=1, max=50_000, help="Events a row of the inbox, or at once to Kafka."),
+    batch: int | None = typer.Option(
+        None, min=1, max=BATCH_MAX, help="Events a row of the inbox, or at once to Kafka; default 5000, of Arrow 50000."
+    ),
     to: Target = typer.Option(Target.INBOX, "--to", help="The inbox of this home, or the topic of events in Kafka."),
+    format: Form = typer.Option(Form.JSON, "--format", help="Of tables to Kafka: an event a record, or many in an Arrow stream."),
 ) -> None:
     """Send predictions and labels from files. They are counted by `guardian up`, those in Kafka by `guardian worker`."""
     from guardian.engine.emit import emit as send
     from guardian.pipeline.tabular import Rejects
 
+    if format is Form.ARROW and (to is Target.INBOX or events is not None):
+        raise UsageError("--format arrow is for tables to Kafka", hint="give --to kafka and tables, or leave it out")
     rejects = Rejects()
     received_at = instant(as_of, "--as-of")
     outgoing = _outgoing(model, (predictions, labels), events, rejects)
-    with _log(to, received_at) as log, _progress(outgoing.total) as advance:
-        report = send(log, outgoing.events, now=_clock(received_at), progress=advance, batch=batch)
+    size = batch or (BATCH_MAX if format is Form.ARROW else EMIT_BATCH)
+    with _log(to, format, received_at) as log, _progress(outgoing.total) as advance:
+        report = send(log, outgoing.events, now=_clock(received_at), progress=advance, batch=size)
     for reject in rejects.first[:REJECTS_SHOWN_MAX]:
         say(f"{reject.table} row {reject.row}: {reject.reason}")
     if rejects.count > REJECTS_SHOWN_MAX:
@@ -68,8 +83,6 @@ def emit(  # noqa: PLR0913 - a command's options
 
 
 def _outgoing(model: str | None, tables: tuple[Path | None, Path | None], events: str | None, rejects: Rejects) -> Outgoing:
-    from guardian.errors import UsageError
-
     if events is not None:
         if model or any(tables):
             raise UsageError("--events goes alone", hint="events name their models; send tables by a call of their own")
@@ -151,7 +164,7 @@ def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 @contextmanager
-def _log(to: Target, received_at: int | None) -> Iterator[Intake]:
+def _log(to: Target, form: Form, received_at: int | None) -> Iterator[Intake]:
     from guardian.bootstrap import open_log
     from guardian.config import Settings
     from guardian.entrypoints.cli.broker import open_kafka_log
@@ -160,7 +173,7 @@ def _log(to: Target, received_at: int | None) -> Iterator[Intake]:
     if to is Target.INBOX:
         yield open_log(home)
         return
-    with open_kafka_log(Settings.load(home), received_at) as log:
+    with open_kafka_log(Settings.load(home), received_at, in_bulk=form is Form.ARROW) as log:
         yield log
 
 
