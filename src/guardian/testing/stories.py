@@ -303,24 +303,28 @@ class World:
 
     def outcome(self) -> Outcome:
         """Return what the store holds."""
-        tables = self.tables
-        said = [r for (stream, _), r in sorted(tables.records.items()) if stream.startswith("decisions/")]
-        by_id = {r.id: parse_record(r.body_bytes)["body"] for r in said}
-        entries = sorted(tables.verdicts.values(), key=_place)
-        return Outcome(
-            panes={(w.model, w.version, w.start, w.space, w.parameters): w.blob for w in tables.panes.values() if w.blob},
-            records=[(r.kind, r.id, r.model, by_id[r.id]) for r in said],
-            verdicts=[_verdict(by_id[e.record], e) for e in entries],
-            alerts={w.id: dict(w.row) for w in tables.alerts.values()},
-            requests={w.id: dict(w.row) for w in tables.requests.values()},
-            fates={key: n for (_, key), n in tables.fates.items() if n},
-            announced=sorted((row.topic, row.msg_id) for row in tables.outbox.values()),
-        )
+        return outcome_of(self.tables)
 
     @property
     def tables(self) -> Any:
         """The store's tables."""
         return self.store.tables
+
+
+def outcome_of(tables: Any) -> Outcome:
+    """Return what a store's tables come to."""
+    said = [r for (stream, _), r in sorted(tables.records.items()) if stream.startswith("decisions/")]
+    by_id = {r.id: parse_record(r.body_bytes)["body"] for r in said}
+    entries = sorted(tables.verdicts.values(), key=_place)
+    return Outcome(
+        panes={(w.model, w.version, w.start, w.space, w.parameters): w.blob for w in tables.panes.values() if w.blob},
+        records=[(r.kind, r.id, r.model, by_id[r.id]) for r in said],
+        verdicts=[_verdict(by_id[e.record], e) for e in entries],
+        alerts={w.id: dict(w.row) for w in tables.alerts.values()},
+        requests={w.id: dict(w.row) for w in tables.requests.values()},
+        fates={key: n for (_, key), n in tables.fates.items() if n},
+        announced=sorted((row.topic, row.msg_id) for row in tables.outbox.values()),
+    )
 
 
 def _no_table(*_: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,78 @@
+"""Whether what a simulated fleet came to is what an undisturbed run of the same events comes to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from guardian.engine.halt import POLICY
+from guardian.testing.invariants import demand
+from guardian.testing.refold import ACTIVATION, clocks_of, panes_of, refold
+from guardian.testing.stories import World, outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from guardian.adapters.memory.store import Tables
+    from guardian.engine.ports import Partition
+    from guardian.events.placement import Placement
+    from guardian.testing.simulated_log import SimulatedRecord
+
+UNEQUAL: Final = frozenset({"alert_id", "offsets"})  # Of a final verdict: when its alert opened, and where counting stood.
+
+
+def compare_with_refold(
+    got: Tables,
+    counted: Mapping[Partition, Sequence[SimulatedRecord]],
+    placement_of: Callable[[int], Placement | None],
+) -> None:
+    """Fail unless panes, clocks, final verdicts and standing alerts are those of the same log and positions, folded anew."""
+    want = refold(got, counted, placement_of)
+    _same("panes", panes_of(got), panes_of(want))
+    _same("clocks", clocks_of(got), clocks_of(want))
+    _same_outcome("", got, want)
+
+
+def is_embeddable(tables: Tables) -> bool:
+    """Whether files took effect once, so that an embedded engine with the same files sees the same."""
+    kinds = [row.kind for own, row in tables.positioned.values() if own.number == 0 and row.kind == ACTIVATION]
+    return len(kinds) == 2  # In partition 0 of the log, and at the judge's seat.
+
+
+def compare_with_embedded(got: Tables, counted: Mapping[Partition, Sequence[SimulatedRecord]]) -> None:
+    """Fail unless final verdicts and standing alerts are an embedded engine's, given the same events in the order of sending.
+
+    What became a dead letter is left out: the embedded engine has one partition, in which nothing is misplaced.
+    """
+    buried = {(own, offset) for own, offset, _ in got.dead_letters}
+    events = [record for own, records in counted.items() for record in records if (own, record.offset) not in buried]
+    world = World()
+    world.run([record.value or b"" for record in sorted(events, key=lambda record: record.number)])
+    _same_outcome(" of the embedded engine", got, world.tables)
+
+
+def _same_outcome(whose: str, got: Tables, want: Tables) -> None:
+    mine, theirs = outcome_of(got), outcome_of(want)
+    _same(f"final verdicts{whose}", _finals(mine.finals), _finals(theirs.finals))
+    alerts, wanted = _alerts(mine.standing), _alerts(theirs.standing)
+    _same(f"standing alerts{whose}", alerts, wanted)
+    asked, answers = _asked(mine.requests, alerts), _asked(theirs.requests, wanted)
+    _same(f"requests{whose}", dict.fromkeys(asked, True), dict.fromkeys(answers, True))
+
+
+def _finals(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {id_: {k: v for k, v in row.items() if k not in UNEQUAL} for id_, row in rows.items()}
+
+
+def _alerts(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {id_: row for id_, row in rows.items() if row["policy"] != POLICY}
+
+
+def _asked(requests: Mapping[str, Mapping[str, Any]], standing: Mapping[str, Any]) -> set[str]:
+    """Return the standing alerts that some request follows from."""
+    return {alert for row in requests.values() for alert in row["alert_ids"] if alert in standing}
+
+
+def _same(what: str, got: Mapping[Any, Any], want: Mapping[Any, Any]) -> None:
+    wrong = [key for key in got.keys() | want if got.get(key) != want.get(key)]
+    first = min(wrong, key=repr, default=None)
+    demand(not wrong, f"{what} differ at {len(wrong)} places, first {first}: {got.get(first)} is to be {want.get(first)}")
