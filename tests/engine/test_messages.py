@@ -1,8 +1,10 @@
 """What leaves is what the schemas say: announcements, audit records, checkpoints and dead letters, as a relay sends them."""
 
 import json
+import re
 from collections import defaultdict
 from contextlib import closing
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -108,3 +110,9 @@ def test_an_answer_of_a_trainer():
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({**answer, "data": {**answer["data"], **spoilt}}, incoming_schema(COMPLETED_TYPE))
     assert asyncapi("1", "g", "w")["components"]["schemas"]["retrainingCompleted"] == incoming_schema(COMPLETED_TYPE)
+
+
+def test_the_manuals_answer_of_a_trainer_is_one():
+    page = (Path(__file__).parents[2] / "docs/topics.md").read_text("utf-8")
+    (example,) = re.findall(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    jsonschema.validate(json.loads(example), incoming_schema(COMPLETED_TYPE))
