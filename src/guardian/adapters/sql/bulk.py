@@ -23,7 +23,12 @@ def bulk_insert(connection: Connection, into: Table, rows: Iterable[dict[str, An
     if connection.dialect.name == "postgresql" and len(listed) >= COPY_FROM:
         _copy(connection, into, listed)
     else:
-        connection.execute(insert(into), listed)
+        run(connection, insert(into), listed)
+
+
+def run(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
+    """Run a statement for each row; for a single row in the one exchange with the server that it takes."""
+    connection.execute(statement, rows if len(rows) > 1 else rows[0])
 
 
 def _copy(connection: Connection, into: Table, rows: list[dict[str, Any]]) -> None:

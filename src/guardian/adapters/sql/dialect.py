@@ -145,6 +145,13 @@ def insert_new(connection: Connection, table: Table) -> Any:
     return _insert(connection, table).on_conflict_do_nothing()
 
 
+def insert_or_touch(connection: Connection, table: Table) -> Any:
+    """Return an insert that leaves the row of the same primary key as it is, but locks it and can return it."""
+    statement = _insert(connection, table)
+    keys = [column.name for column in table.primary_key]
+    return statement.on_conflict_do_update(index_elements=keys, set_={keys[0]: table.c[keys[0]]})
+
+
 def upsert(connection: Connection, table: Table, *, only: Callable[[Any], Any] | None = None) -> Any:
     """Return an insert that replaces the row of the same primary key; `only` where its condition on the new row holds."""
     statement = _insert(connection, table)

@@ -1,7 +1,7 @@
 """What is written in one order by many: audit streams and outgoing topics.
 
-The head row of a stream is what its writers wait for each other at. Missing heads are inserted before any is locked, both in the
-order of their names, so that no two transactions wait for each other.
+The head row of a stream is what its writers wait for each other at. Heads are taken in the order of their names, those that are
+missing made in the same pass, so that no two transactions wait for each other.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from guardian.adapters.sql.bulk import bulk_insert
-from guardian.adapters.sql.dialect import insert_new
+from guardian.adapters.sql.dialect import insert_or_touch
 from guardian.adapters.sql.lookup import chunks, present
 from guardian.adapters.sql.tables import table
 from guardian.audit.leaf import FIRST_PREV
@@ -89,13 +89,10 @@ def announce(connection: Connection, announcements: Sequence[Announcement], reco
 def _hold(connection: Connection, name: str, key: str, wanted: Iterable[str], fresh: dict[str, Any]) -> dict[str, Any]:
     """Return the head rows of these streams, inserted where missing and held until the transaction ends."""
     heads = table(name)
-    ordered = sorted(wanted)
-    if not ordered:
-        return {}
-    connection.execute(insert_new(connection, heads), [{key: one, **fresh} for one in ordered])
     held: dict[str, Any] = {}
-    for chunk in chunks(ordered):
-        query = select(heads).where(heads.c[key].in_(chunk)).order_by(heads.c[key]).with_for_update()
+    for chunk in chunks(sorted(wanted)):
+        # Who is there is written as he is: that locks his row, and gives it back as it is then.
+        query = insert_or_touch(connection, heads).values([{key: one, **fresh} for one in chunk]).returning(heads)
         held.update((getattr(row, key), row) for row in connection.execute(query))
     return held
 

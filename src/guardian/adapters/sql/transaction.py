@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, insert, update
 
-from guardian.adapters.sql.bulk import bulk_insert
+from guardian.adapters.sql.bulk import bulk_insert, run
 from guardian.adapters.sql.dialect import insert_new, upsert
 from guardian.adapters.sql.lookup import present
 from guardian.adapters.sql.partitions import at, clocks, ensure_partition, lock_partitions, own
@@ -226,7 +226,7 @@ class SqlTransaction:
 
     def _upsert(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
         if listed := list(rows):
-            self._connection.execute(upsert(self._connection, table(name)), listed)
+            run(self._connection, upsert(self._connection, table(name)), listed)
 
 
 def _slots(value: Any, *without: str) -> dict[str, Any]:
