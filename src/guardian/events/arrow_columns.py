@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Steps of a timestamp's unit in a millisecond; None for seconds, of which a thousand milliseconds are one.
 _STEPS: Final = {"s": None, "ms": 1, "us": 1_000, "ns": 1_000_000}
+_WRITTEN_MS_MIN: Final = -62_135_596_800_000  # 0001-01-01: before it, RFC 3339 has no text.
 
 
 class Numbers(NamedTuple):
@@ -39,7 +40,7 @@ class Instants(NamedTuple):
     Attributes:
         values: (n,) UTC milliseconds.
         bad: The rows that have no good time.
-        far: The rows whose number lies out of range.
+        far: The rows whose number is so far out of range that no text can say it.
         raw: (n,) the numbers themselves; None where times are no numbers.
     """
 
@@ -102,11 +103,9 @@ def is_text(kind: Any) -> bool:
 
 
 def plain(column: Any) -> Any:
-    """Return a column without dictionary, views and decimals, which few functions of Arrow know."""
+    """Return a column without dictionary and decimals, which few functions of Arrow know."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_string_view(column.type):
-        return column.cast(pa.large_string())
     return column.cast(pa.float64(), safe=False) if pa.types.is_decimal(column.type) else column
 
 
@@ -161,11 +160,13 @@ def instants(column: Any) -> Instants:
     if pa.types.is_timestamp(kind) or pa.types.is_integer(kind):
         step = _STEPS[kind.unit] if pa.types.is_timestamp(kind) else 1
         raw = column.cast(pa.int64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
-        least, most = (0, TIME_MS_MAX // 1_000) if step is None else (0, TIME_MS_MAX * step + step - 1)
-        far = (raw < least) | (raw > most)
-        values = np.where(far, 0, raw)
-        values = values * 1_000 if step is None else values // step
-        return Instants(values, far | ~valid(column), far, raw)
+        if step is None:
+            far = (raw < _WRITTEN_MS_MIN // 1_000) | (raw > TIME_MS_MAX // 1_000)
+            values = np.where(far, 0, raw) * 1_000
+        else:
+            values = raw // step
+            far = (values < _WRITTEN_MS_MIN) | (values > TIME_MS_MAX)
+        return Instants(values, far | (values < 0) | ~valid(column), far, raw)
     far = np.zeros(n, np.bool_)
     if not is_text(kind):
         return Instants(np.zeros(n, np.int64), np.ones(n, np.bool_), far, None)

@@ -75,7 +75,27 @@ def _batches(data: bytes) -> Iterator[Any]:
         if sum(map(_at_most, shared)) > RECORD_BYTES_MAX and sum(map(_grown, shared)) > RECORD_BYTES_MAX:
             raise _RefusedError(f"Written out, its texts have more than {RECORD_BYTES_MAX} bytes.", Reason.TOO_LARGE)
         if batch.num_rows:
-            yield batch
+            yield _without_views(batch)
+
+
+def _without_views(batch: Any) -> Any:
+    """Return a batch whose texts are in layouts that all functions of Arrow know."""
+    columns = list(map(_without_view, batch.columns))
+    fields = [pa.field(name, column.type) for name, column in zip(batch.schema.names, columns, strict=True)]
+    schema = pa.schema(fields, metadata=batch.schema.metadata)
+    return batch if schema.types == batch.schema.types else pa.record_batch(columns, schema=schema)
+
+
+def _without_view(column: Any) -> Any:
+    kind = column.type
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.large_string())
+    if pa.types.is_dictionary(kind) and pa.types.is_string_view(kind.value_type):
+        return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(pa.large_string()))
+    if pa.types.is_struct(kind) and kind.num_fields:
+        fields = list(map(_without_view, column.flatten()))
+        return pa.StructArray.from_arrays(fields, names=[field.name for field in kind])
+    return column
 
 
 def _check_names(place: str, fields: Any) -> None:

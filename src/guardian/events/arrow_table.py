@@ -165,7 +165,7 @@ class EventTable:
         column, found = self.columns["time"], instants(self.columns["time"])
         if found.raw is None:
             return as_json(column)
-        texts = map(format_time, found.values.tolist())
+        texts = map(format_time, np.where(found.far, 0, found.values).tolist())
         rows = zip(texts, found.raw.tolist(), found.far.tolist(), valid(column).tolist(), strict=True)
         return [(raw if far else text) if there else None for text, raw, far, there in rows]
 

@@ -157,8 +157,9 @@ class _Unwrapping:
             self._bury(b"", _NOTHING)
             return 1
         headers = _lowered(record.headers)
-        if self._pairs is None or self._is_own(value, headers) or not concerns(record):
-            self._by_kind(value, headers)
+        kind = _kind(headers)
+        if self._pairs is None or kind in (ARROW, BATCH) or self._is_own(value, headers) or not concerns(record):
+            self._by_kind(value, kind, headers)
             return self._n - before
         for found in self._pairs.take(record):
             if isinstance(found, Unreadable):
@@ -175,8 +176,7 @@ class _Unwrapping:
         self._at = max(at, 0)
         return at >= 0
 
-    def _by_kind(self, value: bytes, headers: Mapping[str, bytes]) -> None:
-        kind = _kind(headers)
+    def _by_kind(self, value: bytes, kind: str, headers: Mapping[str, bytes]) -> None:
         if kind == ARROW:
             self._take_table(value)
         elif kind == BATCH:
