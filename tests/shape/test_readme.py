@@ -23,14 +23,22 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.fixture(scope="module")
+def said(directory: Path) -> dict[str, str]:
     """What the script printed, by the command that printed it."""
-    directory = tmp_path_factory.mktemp("readme")
-    script = "\n".join(["set -eu", *blocks("sh")])
+    return run_blocks("sh", directory, {})
+
+
+def run_blocks(language: str, directory: Path, settings: dict[str, str]) -> dict[str, str]:
+    script = "\n".join(["set -eu", *blocks(language)])
     # Each command is echoed as it runs, so that its output can be told from the others'.
     marked = re.sub(r"^guardian .*$", _echoed, script, flags=re.MULTILINE)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GUARDIAN_")} | {"PATH": path}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GUARDIAN_")} | settings | {"PATH": path}
     run = subprocess.run(["sh", "-c", marked], cwd=directory, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
     parts = re.split(r"^@@ (.*)\n", run.stdout, flags=re.M)
@@ -44,7 +52,7 @@ def _echoed(line: re.Match[str]) -> str:
 
 def test_every_block_is_run_or_shown():
     languages = re.findall(r"^```(\w*)\n", README, re.MULTILINE)
-    assert set(languages) <= {"sh", "console", ""}
+    assert set(languages) <= {"sh", "bash", "console", ""}
     assert all(line.startswith("$ ") for block in blocks("console") for line in block.splitlines())
 
 
@@ -87,3 +95,17 @@ def test_the_numbers_have_their_place():
     assert README.count("<!-- numbers -->") == README.count("<!-- /numbers -->") == 1
     assert README.index("## Numbers") < README.index("<!-- numbers -->") < README.index("<!-- /numbers -->")
     assert "make bench" in README
+
+
+def test_a_fleet_on_kafka_comes_to_the_same(said, directory, kafka, kafka_prefix, postgres_url):
+    settings = {
+        "GUARDIAN_BROKER": kafka.bootstrap,
+        "GUARDIAN_DATABASE": postgres_url,
+        "GUARDIAN_TOPIC_PREFIX": kafka_prefix,
+        "GUARDIAN_GROUP": kafka_prefix,
+    }
+    fleet = run_blocks("bash", directory, settings)
+    alerts = fleet["guardian get alerts"]
+    assert re.search(r"error\s+credit\s+1\s+FeatureDrift\s+column=income", alerts)
+    assert re.search(r"error\s+credit\s+1\s+AccuracyDrop", alerts)
+    assert "fail" not in fleet["guardian doctor"]
