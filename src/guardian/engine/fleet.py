@@ -37,11 +37,13 @@ class Fleet:
         self._placement_of = placement_of
         self._tick_every_ms, self._ticked_at = tick_every_ms, now()
         self._readers: dict[Partition, PartitionReader] = {}
+        self._moved: dict[Partition, int | None] = {}  # To be read from elsewhere, and nobody was told yet.
         self.counted = 0
 
     def assigned(self, ends: Mapping[Partition, tuple[int, int]]) -> dict[Partition, int | None]:
         """Take over exactly these partitions; return where to read each from, None for one that must not be read."""
         self.revoked(self._readers.keys() - ends.keys())
+        self._moved.clear()
         return {partition: self._reader(partition).take(*ends[partition]) for partition in sorted(ends, key=_place)}
 
     def _reader(self, partition: Partition) -> PartitionReader:
@@ -55,6 +57,7 @@ class Fleet:
         """Drop what is held of these."""
         for partition in list(partitions):
             self._readers.pop(partition, None)
+            self._moved.pop(partition, None)
 
     def deliver(self, partition: Partition, records: Sequence[LogRecord]) -> int | None:
         """Take records; return the offset to read from instead, or None to read on."""
@@ -73,16 +76,18 @@ class Fleet:
 
     def work(self) -> dict[Partition, int | None]:
         """Count and land what is due, and tick; return the partitions to be read from elsewhere."""
-        moved = {}
         for partition, reader in self._readers.items():
-            before = reader.claim.next_offset
-            elsewhere, offset = reader.work()
+            before = reader.counted
+            try:
+                elsewhere, offset = reader.work()
+            finally:
+                self.counted += reader.counted - before
             if elsewhere:
-                moved[partition] = offset
-            self.counted += max(0, reader.claim.next_offset - before)
+                self._moved[partition] = offset
         if self._now() >= self._ticked_at + self._tick_every_ms:
             self._tick_idle()
             self._ticked_at = self._now()
+        moved, self._moved = self._moved, {}
         return moved
 
     @property

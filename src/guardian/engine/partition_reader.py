@@ -74,6 +74,7 @@ class PartitionReader:
         self._look_at = 0
         self._known = (0, 0)
         self.quiet_since = now()
+        self.counted = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -106,7 +107,8 @@ class PartitionReader:
     def take(self, earliest: int, end: int) -> int | None:
         """Claim the partition, whose log holds [earliest, end); return the offset to read from, None where it is halted."""
         self._forget()
-        self._status, self._known, self.quiet_since = "free", (earliest, end), self._now()
+        self._status, self._known = "free", (earliest, end)  # And so it stays where the database is away: `work` takes it again.
+        self.quiet_since = self._look_at = self._now()
         claim = self._store.claim(self._partition, self.counting.owner)
         standing = self._standing()
         self._load(claim)
@@ -154,7 +156,7 @@ class PartitionReader:
 
     def lost(self, earliest: int, end: int) -> int | None:
         """Say that the offset to be read is not in the log, which holds [earliest, end); return where to read from."""
-        return self.take(earliest, end) if self.is_reading else None
+        return self.take(earliest, end) if self._status in {"claimed", "free"} else None
 
     def deliver(self, records: Sequence[LogRecord]) -> int | None:
         """Take records; return the offset to read from instead, or None to read on."""
@@ -218,7 +220,7 @@ class PartitionReader:
 
         Returns whether the partition is to be read from elsewhere, and from where: None to stop reading it.
         """
-        if self._status in {"fenced", HALTED}:
+        if not self.is_reading:
             return self._look()
         if self._stale or not self.counting.held:
             self._refresh()
@@ -233,7 +235,7 @@ class PartitionReader:
         return full or self._now() >= (self._since or 0) + self._pace.wait_ms
 
     def _look(self) -> tuple[bool, int | None]:
-        """Look again, after a while, whether a fenced or halted partition may be read."""
+        """Look again, after a while, whether a partition may be read that is not."""
         if self._now() < self._look_at:
             return False, None
         self._look_at = self._now() + AGAIN_AFTER_MS
@@ -283,6 +285,7 @@ class PartitionReader:
         except GuardianError as error:
             self._failed(error, len(records))
             return
+        self.counted += claim.next_offset - self.claim.next_offset
         self.counting.claim, self._stale = claim, False
         self._narrowing.reset()
         run.records = run.records[len(records) :]
