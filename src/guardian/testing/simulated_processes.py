@@ -7,6 +7,7 @@ elsewhere, it may go on from where it was before it obeys. It never makes up the
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -92,6 +93,8 @@ class CountingProcess:
         elif not self._placed:
             extents = {partition: self._logs[partition].ends for partition in self._in_order(self.share)}
             self._ask(lambda: self.fleet.assigned(extents), self._place)
+            if not self._placed:
+                self._ask_idly()
         else:
             for partition in self._rng.sample(self._in_order(self._readings), len(self._readings)):
                 if self._question is None:
@@ -110,6 +113,11 @@ class CountingProcess:
             return
         self._question = None
         then(answer)
+
+    def _ask_idly(self) -> None:
+        """Ask for work although nothing is placed, as a client does whose broker was away in between."""
+        with suppress(StoreBusyError):
+            self.fleet.work()
 
     def _place(self, offsets: Mapping[Partition, int | None]) -> None:
         self._readings = {partition: _Reading(offset) for partition, offset in offsets.items()}
