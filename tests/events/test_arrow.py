@@ -3,13 +3,16 @@
 import json
 import math
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from xxhash import xxh3_64_intdigest
 
 from guardian.events.arrow import decode_arrow, written_out
 from guardian.events.arrow_encode import LabelColumns, PredictionColumns, arrow_labels, arrow_predictions
@@ -22,6 +25,7 @@ from guardian.events.parts import ArrowPart, JsonPart
 from guardian.events.placement import Placement
 from guardian.events.reasons import Reason
 from guardian.events.rows import Categories, LabelRows, PredictionRows
+from guardian.events.unwrap import ARROW
 from guardian.pipeline.coded import code_batch
 from guardian.pipeline.epochs import ALWAYS, Epoch, Timeline
 from guardian.pipeline.reference import Table, build
@@ -408,3 +412,25 @@ def test_joined_tables_are_their_rows():
     (rows,) = decode_arrow(whole, 0, MODELS)
     assert isinstance(rows, PredictionRows)
     assert rows.columns["purpose"].to_list() == ["a", "car", "car", None, "b", "c"]
+
+
+def test_the_manual_shows_how_a_frame_is_sent():
+    section = (Path(__file__).parents[2] / "docs/events.md").read_text().split("\n### Arrow tables\n")[1]
+    program = section.split("```python\n")[1].split("```")[0]
+    times = pd.date_range("2018-10-30", periods=4, tz="Europe/Berlin")
+    frame = pd.DataFrame({"id": list("abcd"), "time": times, "model": "loans", "prediction": [1, 0, 1, 1]})
+    frame = frame.assign(salary=[1.5, None, 3.0, 4.0], purpose=pd.Categorical(["car", "boat", None, "car"]), note="unread")
+    sent: list[tuple[int, bytes]] = []
+
+    class Producer:
+        def send(self, topic, value, *, partition, headers):
+            assert (topic, headers) == ("guardian.events", [("content-type", ARROW.encode())])
+            sent.append((partition, value))
+
+    exec(program, {"frame": frame, "partitions": 3, "producer": Producer()})  # noqa: S102
+    seen = {}
+    for number, value in sent:
+        batches, letters = code_batch([ArrowPart(0, *read_stream(value))], TIMELINES, KNOWN, Placement("murmur2", 3, number))
+        assert letters == []
+        seen |= dict(zip(batches["loans"].predictions.ids.tolist(), batches["loans"].times.tolist(), strict=True))
+    assert seen == {xxh3_64_intdigest(key.encode()): int(at.timestamp() * 1000) for key, at in zip("abcd", times, strict=True)}

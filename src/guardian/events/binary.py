@@ -30,7 +30,7 @@ def structured(headers: Mapping[str, bytes], value: bytes) -> bytes | Problem:
     """Return the event in structured JSON, or what is wrong with it.
 
     Args:
-        headers: By name in lower case: `ce_` and an attribute's name, and `content-type`.
+        headers: By name in lower case; those of the event are named `ce_` and an attribute.
         value: The data, JSON by its content type.
 
     >>> structured({"ce_specversion": b"1.0", "ce_id": b"a"}, b'{"x": 1}')
@@ -55,7 +55,7 @@ def structured(headers: Mapping[str, bytes], value: bytes) -> bytes | Problem:
 
 def _attributes(headers: Mapping[str, bytes]) -> dict[str, Any]:
     time = headers.get("ce_time")  # The library reads times that RFC 3339 does not know.
-    mapped = _binding()({name: value for name, value in headers.items() if name != "ce_time"})
+    mapped = _binding()({name: value for name, value in headers.items() if name.startswith(PREFIX) and name != "ce_time"})
     return mapped if time is None else {**mapped, "time": time.decode()}
 
 
