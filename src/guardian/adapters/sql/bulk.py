@@ -32,9 +32,11 @@ def run(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> N
 
 
 def _copy(connection: Connection, into: Table, rows: list[dict[str, Any]]) -> None:
+    from psycopg.sql import SQL, Identifier
+
     names = list(rows[0])
-    quote = connection.dialect.identifier_preparer.quote
-    statement = f"COPY {quote(into.name)} ({', '.join(map(quote, names))}) FROM STDIN (FORMAT BINARY)"
+    columns = SQL(", ").join(map(Identifier, names))
+    statement = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(Identifier(into.name), columns)
     # The raw cursor is in the same transaction: it is the one connection that everything else goes through.
     driver: Any = connection.connection.driver_connection
     try:

@@ -87,14 +87,14 @@ def _open_postgresql(url: URL) -> Engine:
 
 def _set_up_postgresql(connection: Any, _record: object) -> None:
     connection.autocommit = True
-    settings = ", ".join("set_config(%s, %s, false)" for _ in SESSION)
-    connection.execute(f"SELECT {settings}", [part for pair in SESSION.items() for part in pair])
+    connection.cursor().executemany("SELECT set_config(%s, %s, false)", list(SESSION.items()))
     connection.autocommit = False
 
 
 def _begin_postgresql(connection: Connection) -> None:
     if connection.get_execution_options().get(WRITE, False):
-        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_WRITE_MS}")
+        idle = "SELECT set_config('idle_in_transaction_session_timeout', %(ms)s, true)"  # SET takes no parameters.
+        connection.exec_driver_sql(idle, {"ms": str(IDLE_WRITE_MS)})
 
 
 def options(engine: Engine, *, write: bool) -> dict[str, Any]:
@@ -112,10 +112,10 @@ def without_time_limit(connection: Connection) -> None:
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
 
-def hold_table(connection: Connection, table: Table) -> None:
-    """Let nobody else write a table until the transaction ends. In SQLite every write does that."""
+def hold_inbox(connection: Connection) -> None:
+    """Let nobody else append to the inbox until the transaction ends. In SQLite every write does that."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"LOCK TABLE {connection.dialect.identifier_preparer.quote(table.name)} IN EXCLUSIVE MODE")
+        connection.exec_driver_sql("LOCK TABLE inbox IN EXCLUSIVE MODE")
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, insert, select
 
-from guardian.adapters.sql.dialect import hold_table
+from guardian.adapters.sql.dialect import hold_inbox
 from guardian.adapters.sql.tables import table
 from guardian.engine.ports import Delivery
 from guardian.errors import InvalidStateError
@@ -66,7 +66,7 @@ class SqlInbox:
         inbox = table("inbox")
         rows = [(len(part), encode(part)) for part in _parts(events)]
         with self._database.writing() as connection:
-            hold_table(connection, inbox)
+            hold_inbox(connection)
             first = offset = _end(connection)
             for count, payload in rows:
                 row = {"first_offset": offset, "count": count, "payload": payload, "received_at": received_at}

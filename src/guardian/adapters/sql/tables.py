@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import BigInteger, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Index, Integer, Table, Text, TextClause, text
 from sqlmodel import Field, SQLModel
 
 INT: Final[Any] = BigInteger().with_variant(Integer(), "sqlite")  # SQLite's own key type; 64 bits there as well.
@@ -30,8 +30,8 @@ def _key() -> Any:
     return Field(primary_key=True)
 
 
-def _defaulted(value: str) -> Any:
-    return Field(sa_column_kwargs={"server_default": text(f"'{value}'")})
+def _defaulted(value: TextClause) -> Any:
+    return Field(sa_column_kwargs={"server_default": value})
 
 
 def _text() -> Any:
@@ -56,8 +56,8 @@ class PartitionState(SQLModel, table=True):
     epoch: int = _int()
     owner: str
     catalog: int = _int()
-    status: str = _defaulted("running")
-    tail: str = _defaulted("")
+    status: str = _defaulted(text("'running'"))
+    tail: str = _defaulted(text("''"))
 
 
 class StateBlob(SQLModel, table=True):
