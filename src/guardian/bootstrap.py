@@ -248,6 +248,7 @@ def open_worker(home: Home, role: str, say: Callable[[str], None]) -> Iterator[W
 
     from guardian.adapters.clock import wall_clock
     from guardian.adapters.kafka import admin
+    from guardian.adapters.kafka.log import CONTENT_TYPE
     from guardian.adapters.kafka.producer import Outgoing, Producer
     from guardian.adapters.process import own_name
     from guardian.adapters.sql.audit_log import SqlAuditLog
@@ -261,7 +262,8 @@ def open_worker(home: Home, role: str, say: Callable[[str], None]) -> Iterator[W
         store.ensure_partitions(broker.events, count)
 
         def send(topic: str, parcels: Sequence[Parcel]) -> None:
-            producer.send(f"{broker.prefix}.{topic}", [Outgoing(parcel.key.encode() or None, parcel.value) for parcel in parcels])
+            records = [Outgoing(parcel.key.encode() or None, parcel.value, CONTENT_TYPE) for parcel in parcels]
+            producer.send(f"{broker.prefix}.{topic}", records)
 
         counts, judges = role in {"all", "count"}, role in {"all", "judge"}
         holding = Holding(store, LEASE, owner, wall_clock)
