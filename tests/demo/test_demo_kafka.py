@@ -18,6 +18,7 @@ from aiokafka.structs import TopicPartition
 
 from guardian.engine.messages import DATA, outgoing_schema
 from guardian.engine.topics import AUDIT, DEADLETTER, RESULTS, SPECS, full_name
+from guardian.events.unwrap import STRUCTURED
 from guardian.pipeline.consequences import ALERT_TOPIC, RETRAINING_TOPIC
 
 if TYPE_CHECKING:
@@ -55,13 +56,12 @@ def read(kafka, topic: str) -> list[dict[str, Any]]:
     """Return every message of a topic, partition after partition."""
 
     async def fetch() -> list[Any]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
         await consumer.start()
         try:
             place = TopicPartition(topic, 0)
             consumer.assign([place])
             end = (await consumer.end_offsets([place]))[place]
-            await consumer.seek_to_beginning(place)
             found: list[Any] = []
             while len(found) < end:
                 found += (await consumer.getmany(timeout_ms=1_000)).get(place, [])
@@ -69,7 +69,9 @@ def read(kafka, topic: str) -> list[dict[str, Any]]:
         finally:
             await consumer.stop()
 
-    return [msgspec.json.decode(record.value) for record in asyncio.run(fetch())]
+    records = asyncio.run(fetch())
+    assert {dict(record.headers)["content-type"] for record in records} <= {STRUCTURED.encode()}
+    return [msgspec.json.decode(record.value) for record in records]
 
 
 def story(screen: str) -> list[str]:

@@ -63,11 +63,10 @@ def read(kafka, prefix):
 
     async def fetch():
         places = [TopicPartition(f"{prefix}.events", number) for number in range(PARTITIONS)]
-        consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
         await consumer.start()
         try:
             consumer.assign(places)
-            await consumer.seek_to_beginning(*places)
             ends = await consumer.end_offsets(places)
             found = {place.partition: [] for place in places}
             while sum(map(len, found.values())) < sum(ends.values()):
