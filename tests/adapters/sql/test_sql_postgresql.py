@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
@@ -35,7 +36,9 @@ def waits(postgresql_url):
     with psycopg.connect(postgresql_url, autocommit=True) as connection:
 
         def until(n=1):
+            end = time.monotonic() + 20
             while connection.execute(WAITING).fetchone()[0] < n:
+                assert time.monotonic() < end, "nobody waits"
                 time.sleep(0.005)
 
         yield until
@@ -106,7 +109,6 @@ def test_readers_see_one_state_while_another_writes(store):
 def test_several_that_write_the_same_streams_wait_for_each_other(store):
     """Goal: gapless sequences and whole chains. Method: four partitions, the same streams and topics named in other orders."""
     store.ensure_partitions("events", 4)
-    shared = [Artifact(f"sha256:{n}", "evidence", b"%d" % n) for n in range(6)]
 
     def count(number):
         claim = store.claim(Partition("events", number), "me")
@@ -116,7 +118,7 @@ def test_several_that_write_the_same_streams_wait_for_each_other(store):
             topics = ("alerts", "audit", "requests")[:: -1 if number % 2 else 1]
             records = [replace(effects(0).records[0], stream=stream, id=f"{stream}-{names[0]}") for stream in streams]
             words = [said(f"{topic}-{name}", topic) for topic in topics for name in names]
-            artifacts = shared[:: 1 if number % 2 else -1]
+            artifacts = [Artifact(f"sha256:{step}-{n}", "evidence", b"") for n in range(30)][:: 1 if number % 2 else -1]
             claim = land(store, claim, step + 1, Effects(records=records, announcements=words, artifacts=artifacts), NOW)
         return claim.next_offset
 
@@ -130,6 +132,20 @@ def test_several_that_write_the_same_streams_wait_for_each_other(store):
     for before, row in zip([None, *rows], rows, strict=False):
         assert row.prev == (FIRST_PREV if row.seq == 0 else before.hash)
     assert [head.hash for head in heads] == [row.hash for row in rows if row.seq == 31]
+
+
+def test_the_same_artifacts_stored_in_other_orders_do_not_meet(store, waits):
+    """Goal: no deadlock. Method: both wait at the middle one, which then is not there after all."""
+    claims = [store.claim(Partition("events", number), "me") for number in range(2)]
+    found = [Artifact(f"sha256:{name}", "evidence", b"") for name in "amz"]
+    with ThreadPoolExecutor(2) as pool:
+        with suppress(KeyboardInterrupt), store.begin() as transaction:
+            transaction.put_artifacts(found[1:2])
+            orders = zip(claims, (found, found[::-1]), strict=True)
+            landed = [pool.submit(land, store, claim, 1, Effects(artifacts=own), NOW) for claim, own in orders]
+            waits(2)
+            raise KeyboardInterrupt
+        assert [each.result().next_offset for each in landed] == [1, 1]
 
 
 def test_what_two_say_at_once_is_said_once(store):
@@ -205,6 +221,16 @@ def test_a_lease_and_a_run_are_taken_by_one(store):
         runs = at_once(*(lambda: store.start_run("tick", NOW + attempt, NOW) for _ in range(4)))  # noqa: B023
         assert sorted(runs) == [False, False, False, True]
         assert store.holder(name) == f"w{leases.index(1)}"
+
+
+def test_of_two_that_wait_for_a_lapsed_lease_one_gets_it(store, waits):
+    store.acquire("judge/m", "gone", 1_000, NOW)
+    with ThreadPoolExecutor(2) as pool:
+        with store.database.writing() as connection:
+            connection.exec_driver_sql("SELECT 1 FROM lease FOR UPDATE")
+            taken = [pool.submit(store.acquire, "judge/m", name, 1_000, NOW + 1_000) for name in "ab"]
+            waits(2)
+        assert sorted((each.result() for each in taken), key=str) == [2, None]
 
 
 def test_marks_set_at_once_end_at_the_greatest(store):

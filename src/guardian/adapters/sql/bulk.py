@@ -39,15 +39,10 @@ def _copy(connection: Connection, into: Table, rows: list[dict[str, Any]]) -> No
     statement = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(Identifier(into.name), columns)
     # The raw cursor is in the same transaction: it is the one connection that everything else goes through.
     driver: Any = connection.connection.driver_connection
-    try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.set_types([_type_name(into.c[name].type) for name in names])
-            for row in rows:
-                copy.write_row([row[name] for name in names])
-    except connection.dialect.loaded_dbapi.Error as error:
-        if driver.closed:  # The pool does not see what happens to the raw connection.
-            connection.invalidate(error)
-        raise
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types([_type_name(into.c[name].type) for name in names])
+        for row in rows:
+            copy.write_row([row[name] for name in names])
 
 
 def _type_name(kind: TypeEngine[Any]) -> str:
