@@ -52,6 +52,7 @@ class ListReader:
         self.failing = 0
         self.error: Exception | None = None
         self.holes: set[tuple[int, int, int]] = set()
+        self.back: dict[int, int] = {}
 
     def assigned(self, ends):
         self.assignments.append({partition.number: extent for partition, extent in ends.items()})
@@ -67,6 +68,9 @@ class ListReader:
         if self.error:
             raise self.error
         number, first = partition.number, records[0].offset
+        if number in self.back:
+            self.next[number] = self.back.pop(number)
+            return self.next[number]
         hole = (number, self.next[number], first)
         if first > self.next[number] and hole not in self.holes:
             self.holes.add(hole)
@@ -101,7 +105,7 @@ class Running:
         self.lines: list[str] = []
         self.code: int | None = None
         self.error: BaseException | None = None
-        self.thread = threading.Thread(target=self._run, args=(broker, reader), kwargs=options)
+        self.thread = threading.Thread(target=self._run, args=(broker, reader), kwargs=options, daemon=True)
         self.thread.start()
 
     def _run(self, broker, reader, **options) -> None:
@@ -175,7 +179,8 @@ def test_everything_is_read_once_and_in_order_while_workers_come_and_go(kafka, k
         workers[name] = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
 
     def seen_by(name: str) -> int:
-        return query(path, "SELECT count(*) FROM seen WHERE worker = ?", name)[0][0]
+        made = path.exists() and query(path, "SELECT name FROM sqlite_master WHERE name = 'seen'")
+        return query(path, "SELECT count(*) FROM seen WHERE worker = ?", name)[0][0] if made else 0
 
     def write_more(first: int) -> None:
         for number in range(4):
@@ -184,7 +189,7 @@ def test_everything_is_read_once_and_in_order_while_workers_come_and_go(kafka, k
     try:
         begin("a")
         write_more(0)
-        until(lambda: path.exists() and seen_by("a") > 0, "the first worker reads")
+        until(lambda: seen_by("a"), "the first worker reads")
         begin("b")
         write_more(count // 3)
         until(lambda: [write(producer, broker.events, [b"more"], number) for number in range(4)] and seen_by("b"), "b reads")
@@ -225,12 +230,26 @@ def test_a_worker_reads_from_where_the_reader_says_and_works_when_nothing_comes(
     assert reader.assignments[-1] == {0: (0, 10), 1: (0, 10)}
 
 
+def test_records_are_read_again_from_where_the_reader_says(broker: Broker, producer: Producer) -> None:
+    reader = ListReader()
+    write(producer, broker.events, values(10))
+    with running(broker, reader):
+        until(lambda: reader.count() == 10, "all is read")
+        reader.back = {0: 4}
+        write(producer, broker.events, values(1, 10))
+        until(lambda: reader.count() == 17, "it is read again")
+    assert reader.values[0] == values(10) + values(7, 4)
+
+
 @pytest.mark.slow
 def test_while_the_database_is_away_nothing_is_skipped_and_the_share_is_kept(broker: Broker, producer: Producer) -> None:
     reader = ListReader()
-    reader.failing = 7  # For longer than a session lasts.
-    write(producer, broker.events, values(50))
+    write(producer, broker.events, values(10))
     with running(broker, reader, watchdog_s=5.0) as worker:
+        until(lambda: reader.count() == 10, "all is read")
+        time.sleep(2.0)  # The watchdog knows how far.
+        reader.failing = 7  # For longer than a session lasts, and than the watchdog waits.
+        write(producer, broker.events, values(40, 10))
         until(lambda: reader.count() == 50, "the batch is taken at last")
         write(producer, broker.events, values(50, 50))
         until(lambda: reader.count() == 100, "reading goes on")

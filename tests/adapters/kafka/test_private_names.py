@@ -56,6 +56,7 @@ def test_versions_are_those_that_were_read(package: str) -> None:
         (driver.Consumer.assignment, ["self"]),
         (driver.AIOKafkaConsumerThread._create_worker_consumer, ["self", "transport"]),
         (driver.AIOKafkaConsumerThread._ensure_consumer, ["self"]),
+        (driver.AIOKafkaConsumerThread._commit, ["self", "offsets"]),
         (QueueServiceThread.call_thread, ["self", "fun", "args", "kwargs"]),
         (ServiceThread.on_crash, ["self", "msg", "fmt", "kwargs"]),
         (WorkerThread.__init__, ["self", "service", "kwargs"]),

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiokafka.consumer.fetcher import FetchResult
-from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    CorruptRecordException,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode.threads import WorkerThread
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 
     from aiokafka import AIOKafkaConsumer
     from faust.transport.drivers.aiokafka import Transport
+    from faust.types import TP
 
 FETCH_WAIT_MS: Final = 200  # Faust's 1500 would be waited out by a partition with a backlog beside others that are at their end.
 STANDING_EVERY_S: Final = 1.0
@@ -148,6 +155,18 @@ class FetchingThread(AIOKafkaConsumerThread):
             offset = await consumer.committed(partition)
             offsets[partition] = offset if offset is not None and earliest <= offset <= end else earliest
         return offsets
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit what agents have acknowledged; Faust's own ends the worker when the broker is away for a moment.
+
+        What is not committed is given to an agent again, after a restart or a rebalance.
+        """
+        wanted = {TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in self.assignment()}
+        try:
+            await self._ensure_consumer().commit(wanted)
+        except KafkaError:
+            return False
+        return True
 
     def _still_lost(self, at: Mapping[TopicPartition, int]) -> list[TopicPartition]:
         """Return the partitions that have not been sought elsewhere since."""
