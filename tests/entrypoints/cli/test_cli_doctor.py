@@ -39,6 +39,8 @@ def test_a_new_home_is_well(home, capsys):
     before = sorted(home.root.rglob("*"))
     assert doctor(home, capsys, code=0) == {}
     assert sorted(home.root.rglob("*")) == before
+    with sqlite3.connect(home.database) as connection:
+        assert connection.execute("SELECT key FROM meta").fetchall() == [("log_id",)]
     assert main(["--home", str(home.root), "doctor"]) == 0
     assert "signing key  ok" in capsys.readouterr().out
 
