@@ -12,9 +12,10 @@ spans = st.builds(Spans, st.integers(1, 12), st.integers(0, 30), st.integers(0, 
 times = st.lists(st.integers(0, 200), max_size=30)
 
 
-def is_instant(spans: Spans, at: int) -> bool:
+def is_instant(spans: Spans, at: int, kinds: str = "all") -> bool:
     gone = spans.lateness_ms + spans.horizon_ms
-    return any((at - span) % spans.pane_ms == 0 for span in (0, spans.lateness_ms, gone, gone + spans.remember_ms))
+    after = (gone, gone + spans.remember_ms) if kinds == "departures" else (0, spans.lateness_ms, gone, gone + spans.remember_ms)
+    return any((at - span) % spans.pane_ms == 0 for span in after)
 
 
 @given(spans, st.integers(-50, 200), st.integers(0, 60))
@@ -23,14 +24,16 @@ def test_instants_are_all_and_only_those_after_a_boundary(spans, after, more):
     assert found == [at for at in range(after + 1, after + more + 1) if is_instant(spans, at)]
 
 
+@pytest.mark.parametrize("kinds", ["all", "departures"])
 @given(spans, st.none() | st.integers(0, 200), times)
-def test_cuts_are_before_each_event_that_moves_the_clock_to_an_instant(spans, clock, times):
-    pieces = list(spans.cuts(clock, np.array(times, np.int64)))
+def test_cuts_are_before_each_event_that_moves_the_clock_to_an_instant(kinds, spans, clock, times):
+    wanted = spans.departures if kinds == "departures" else spans.after_boundary
+    pieces = list(spans.cuts(clock, np.array(times, np.int64), wanted))
     assert [i for first, last, _, _ in pieces for i in range(first, last)] == list(range(len(times)))
     now, firsts, befores = clock, {0} if times else set(), []
     for i, time in enumerate(times):
         start = time if now is None else now
-        if any(is_instant(spans, at) for at in range(start + 1, time + 1)):
+        if any(is_instant(spans, at, kinds) for at in range(start + 1, time + 1)):
             firsts.add(i)
         befores.append(start)
         now = max(start, time)
@@ -45,7 +48,7 @@ def test_however_events_are_batched_the_same_instants_come_before_the_same_event
     def told(batches):
         now, offset, out = clock, 0, []
         for batch in batches:
-            for first, _, before, after in spans.cuts(now, np.array(batch, np.int64)):
+            for first, _, before, after in spans.cuts(now, np.array(batch, np.int64), spans.after_boundary):
                 out += [(at, offset + first) for at in spans.instants(before, after)]
                 now = after
             offset += len(batch)
@@ -63,8 +66,9 @@ def test_a_pane_is_departed_once_the_clock_is_past_it_by_lateness_and_horizon(sp
 
 
 @given(spans, st.integers(0, 200), st.integers(0, 60))
-def test_bounds_change_at_instants_only(spans, clock, more):
-    if not spans.instants(clock, clock + more):
+def test_bounds_change_at_departures_only(spans, clock, more):
+    moved = range(clock + 1, clock + more + 1)
+    if not any(is_instant(spans, at, "departures") for at in moved):
         assert spans.bounds(clock) == spans.bounds(clock + more)
 
 

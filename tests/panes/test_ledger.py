@@ -155,7 +155,7 @@ class Folding:
 
     def take(self, events) -> None:
         times = np.array([event.time for event in events], np.int64)
-        for first, last, _, after in self.spans.cuts(self.clock, times):
+        for first, last, _, after in self.spans.cuts(self.clock, times, self.spans.departures):
             self.piece(events[first:last], after)
             self.clock = after
 

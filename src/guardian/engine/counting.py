@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 OFFSETS_NAMED_MAX: Final = 20  # Offsets that one dead-letter record names; the table has them all.
 
-Due = Callable[[str, int], None]
-"""Told every instant that a model's clock reaches, before the event that moves it there."""
+Due = Callable[[str, int], None] | None
+"""Told every instant that a model's clock reaches, before the event that moves it there; None where nobody judges at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Counting:
         batches, letters = code_batch(parts, watched, known, placement)
         for name in sorted(batches):
             self._active[name] = self.now()
-            count(state.models[name], batches[name], state.timelines[name], batch.received.take, partial(due, name))
+            count(state.models[name], batches[name], state.timelines[name], batch.received.take, due and partial(due, name))
         effects.dead_letters += [_placed(letter, batch) for letter in letters]
         for letter in effects.dead_letters:
             self._dead(letter.model)
@@ -166,14 +166,12 @@ class Counting:
             if clock is None or (model.clock is not None and clock <= model.clock):
                 continue
             instants = timeline.latest.spans.instants(clock if model.clock is None else model.clock, clock)
-            if kind == "idle-tick" and model.clock is not None:
-                if not instants:
-                    continue  # Nothing depends on where between two instants a clock stands: no record is made of it.
-                clock = instants[-1]
             if kind == "idle-tick":
+                if model.clock is not None and not instants:
+                    continue  # Nothing depends on where between two instants a clock stands: no record is made of it.
+                clock = instants[-1] if instants else clock
                 model.ticked, model.touched_clock = clock, True
-            for instant in instants:
-                due(name, instant)
+            _tell(due, name, instants)
             model.advance(clock)
             effects.extend(self._positioned(kind, name, clock))
         if effects.positioned:
@@ -189,6 +187,12 @@ class Counting:
             positioned=[PositionedWrite(kind, offset, body)],  # type: ignore[arg-type]  # both kinds are listed
             records=[Record("control", kind, id_, name, said)],
         )
+
+
+def _tell(due: Due, name: str, instants: Sequence[int]) -> None:
+    if due is not None:
+        for instant in instants:
+            due(name, instant)
 
 
 def _placed(letter: DeadLetter, batch: Batch) -> DeadLetter:

@@ -332,7 +332,7 @@ class PartitionReader:
             received=found.times,
             digest=digest_of_records(records),
         )
-        effects = self.counting.count(batch, lambda _name, _at: None, self._narrowing.buried, self._placement)
+        effects = self.counting.count(batch, None, self._narrowing.buried, self._placement)
         if gap is not None and long_gap:
             effects.records.insert(0, gap_record(self._partition, gap, "hole"))
         if self._pairs.touched:
@@ -346,7 +346,7 @@ class PartitionReader:
         known = {name: clock for name, clock in clocks.items() if name in self.counting.held}
         try:
             self._stale = True
-            effects = self.counting.tick(kind, known, lambda _name, _at: None)
+            effects = self.counting.tick(kind, known, None)
             if effects != Effects():
                 self.counting.claim = land(self._store, self.claim, self.claim.next_offset, effects, self._now())
             self._stale = False

@@ -43,6 +43,12 @@ class Spans:
         gone = self.lateness_ms + self.horizon_ms
         return tuple(sorted({0, self.lateness_ms, gone, gone + self.remember_ms}))
 
+    @property
+    def departures(self) -> tuple[int, ...]:
+        """How long after a pane boundary ledger rows go, and ids are forgotten: what counting alone depends on."""
+        gone = self.lateness_ms + self.horizon_ms
+        return tuple(sorted({gone, gone + self.remember_ms}))
+
     def bounds(self, clock: int) -> Bounds:
         """Return which panes are live and which are known at `clock`."""
         gone = self.lateness_ms + self.horizon_ms
@@ -58,12 +64,15 @@ class Spans:
             found.update(range(first * self.pane_ms + span, last * self.pane_ms + span + 1, self.pane_ms))
         return sorted(found)
 
-    def cuts(self, clock: int | None, times: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
+    def cuts(
+        self, clock: int | None, times: NDArray[np.int64], after_boundary: tuple[int, ...]
+    ) -> Iterator[tuple[int, int, int, int]]:
         """Cut events in log order before each one that moves the clock to an instant.
 
         Args:
             clock: The clock before the first event; None where there was none.
             times: (n,) event times of accepted events, in log order.
+            after_boundary: Which instants: `after_boundary`, or `departures` where nothing is judged at the others.
 
         Yields (first, last, clock before, clock after) of each piece [first, last) of events.
         """
@@ -71,7 +80,7 @@ class Spans:
             return
         start = int(times[0]) if clock is None else clock
         running = np.maximum.accumulate(np.concatenate(([start], times)))
-        passed = sum(((running - span) // self.pane_ms for span in self.after_boundary), np.zeros(len(running), np.int64))
+        passed = sum(((running - span) // self.pane_ms for span in after_boundary), np.zeros(len(running), np.int64))
         edges = sorted({0, *np.flatnonzero(np.diff(passed)).tolist(), len(times)})
         for first, last in pairwise(edges):
             yield first, last, int(running[first]), int(running[last])

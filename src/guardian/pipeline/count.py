@@ -35,7 +35,7 @@ def count(
     batch: ModelBatch,
     timeline: Timeline,
     received: Callable[[NDArray[np.int64]], NDArray[np.int64]],
-    due: Callable[[int], None],
+    due: Callable[[int], None] | None,
 ) -> None:
     """Fold one model's batch into its state.
 
@@ -44,7 +44,8 @@ def count(
         batch: The model's events in log order.
         timeline: Which parameters hold when.
         received: When the log took in the events at some positions.
-        due: Called with every instant that the clock reaches, in order, before the event that moves it there.
+        due: Called with every instant that the clock reaches, in order, before the event that moves it there; None where
+            nobody judges at them.
     """
     state.name(batch.versions)
     spans = timeline.latest.spans
@@ -56,9 +57,10 @@ def count(
     order = np.argsort(positions, kind="stable")
     positions = positions[order]
     times = np.concatenate((batch.times[~early], batch.labels.times[~early_labels]))[order]
-    for first, last, before, after in spans.cuts(state.clock, times):
-        for instant in spans.instants(before, after):
-            due(instant)
+    for first, last, before, after in spans.cuts(state.clock, times, spans.departures if due is None else spans.after_boundary):
+        if due is not None:
+            for instant in spans.instants(before, after):
+                due(instant)
         high = positions[last] if last < len(positions) else np.iinfo(np.int64).max
         mine = _between(batch.predictions.positions, positions[first], high) & ~early
         theirs = _between(batch.labels.positions, positions[first], high) & ~early_labels
