@@ -78,3 +78,13 @@ def test_neighbours_of_a_misplaced_event_are_counted():
     kept = np.concatenate([rows.positions for rows in found if not isinstance(rows, DeadLetter)])
     assert np.array_equal(kept, np.flatnonzero(partitions_of("murmur2", ids, 4) == 2))
     assert sum(isinstance(letter, DeadLetter) for letter in found) == len(ids) - len(kept)
+
+
+@pytest.mark.parametrize("partitioner", ["murmur2", "crc32"])
+def test_rows_of_one_request_may_lie_where_the_request_belongs(partitioner):
+    rows = [f"call-{n}/{row}" for n in range(40) for row in range(3)]
+    whole, stems = (partitions_of(partitioner, ids, 6) for ids in (rows, [row.partition("/")[0] for row in rows]))
+    for number in range(6):
+        wrong = Placement(partitioner, 6, number).misplaced(rows)
+        assert wrong.tolist() == ((whole != number) & (stems != number)).tolist()
+    assert (whole != stems).any()

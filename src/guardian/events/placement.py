@@ -50,12 +50,17 @@ class Placement:
     def misplaced(self, ids: Sequence[str] | Sequence[bytes]) -> NDArray[np.bool_]:
         """Return, for each id (text, or its UTF-8), whether it belongs to another partition, shape (n,).
 
+        A row of a model server's request, `ID/ROW`, may lie where `ID` belongs: the request was keyed by that.
+
         >>> Placement("murmur2", 12, 4).misplaced(["21", "foobar"])
         array([ True,  True])
         """
         if self.partitioner == "none" or self.partitions == 1 or not len(ids):
             return np.zeros(len(ids), np.bool_)
         wrong: NDArray[np.bool_] = partitions_of(self.partitioner, ids, self.partitions) != self.number
+        for place in np.flatnonzero(wrong).tolist():
+            stem = _stem(ids[place])
+            wrong[place] = not stem or partitions_of(self.partitioner, [stem], self.partitions)[0] != self.number
         return wrong
 
     def problem(self, event_id: str, place: str, model: str) -> Problem:
@@ -76,6 +81,17 @@ def partitions_of(partitioner: Partitioner, ids: Sequence[str] | Sequence[bytes]
         return np.fromiter(map(zlib.crc32, _encoded(ids)), np.int64, len(ids)) % partitions
     hashes = _murmur2(*_packed(ids))
     return (hashes & _POSITIVE).astype(np.int64) % partitions
+
+
+def _stem(event_id: str | bytes) -> str:
+    """Return the request's id in `ID/ROW`; empty where an id is none such.
+
+    >>> _stem("call-1/0"), _stem("call-1"), _stem("a/b")
+    ('call-1', '', '')
+    """
+    text = event_id.decode(errors="replace") if isinstance(event_id, bytes) else event_id
+    stem, slash, row = text.rpartition("/")
+    return stem if slash and row.isascii() and row.isdigit() else ""
 
 
 def _encoded(ids: Sequence[Any]) -> Iterable[bytes]:
