@@ -43,6 +43,7 @@ def test_whole_batches_go_where_one_by_one_would(ids, partitions):
 
 @given(IDS, st.sampled_from(["murmur2", "crc32"]))
 def test_each_id_is_at_home_in_one_partition(ids, partitioner):
+    ids = [key.replace("/", "-") for key in ids]  # Rows of a request have two.
     at_home = sum((~Placement(partitioner, 7, number).misplaced(ids)).astype(int) for number in range(7))
     assert at_home.tolist() == [1] * len(ids)
 
