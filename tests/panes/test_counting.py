@@ -175,6 +175,13 @@ def test_score_bins_are_half_open_hundredths(score):
     assert score_bins(np.array([np.nan]))[0] == 100
 
 
+def test_score_bins_beside_every_bound_and_beyond():
+    bounds = [i / 100 for i in range(1, 100)]
+    near = [at for bound in bounds for at in (math.nextafter(bound, 0), bound, math.nextafter(bound, 1))]
+    scores = [*near, 0.0, -0.0, 1.0, 5e-324, -7.5, 7.5, 1e300, -math.inf, math.inf]
+    assert score_bins(np.array(scores)).tolist() == [sum(bound <= score for bound in bounds) for score in scores]
+
+
 def test_many_values_fall_into_the_same_cells_as_few():
     coding = coding_of(BINARY)
     near = [at for edge in (18.0, 30.0, 50.0, 80.0) for at in (math.nextafter(edge, 0), edge, math.nextafter(edge, 99))]

@@ -113,13 +113,12 @@ def _structs(
 def _by_kind(rows: NDArray[np.int64], structs: list[Any]) -> Iterator[tuple[type, NDArray[np.int64], list[Any]]]:
     """Part events by model and type, in order of first appearance."""
     kinds = [type(struct.data) for struct in structs]
-    distinct = dict.fromkeys(kinds)
-    for kind in distinct:
-        if len(distinct) == 1:
-            yield kind, rows, structs
-        else:
-            mine = [found is kind for found in kinds]
-            yield kind, rows[mine], list(compress(structs, mine))
+    if kinds and kinds.count(kinds[0]) == len(kinds):
+        yield kinds[0], rows, structs
+        return
+    for kind in dict.fromkeys(kinds):
+        mine = [found is kind for found in kinds]
+        yield kind, rows[mine], list(compress(structs, mine))
 
 
 def _checked(shape: Shape, rows: NDArray[np.int64], structs: list[Any], problems: dict[int, Problem]) -> _Found:

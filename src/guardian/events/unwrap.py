@@ -81,8 +81,11 @@ def unwrap(records: Sequence[Message], pairs: Pairs | None) -> Unwrapped:
 
 
 def _of_records(records: Sequence[Message]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    offsets = np.array([record.offset for record in records], np.int64)
-    return offsets, np.array([record.timestamp for record in records], np.int64)
+    times = np.array([record.timestamp for record in records], np.int64)
+    first, last = (records[0].offset, records[-1].offset) if records else (0, -1)
+    if last - first == len(records) - 1:  # Offsets ascend, so none is missing.
+        return np.arange(first, last + 1), times
+    return np.array([record.offset for record in records], np.int64), times
 
 
 def _is_plain(records: Sequence[Message], values: list[bytes | None], pairs: Pairs | None) -> bool:

@@ -41,7 +41,8 @@ CELL_BITS: Final = 32  # Of a ledger row's location; the rest is the pane ordina
 SWEPT_VALUES_MIN: Final = 2_000  # So many values are compared with one bound after the other, a quarter of a search's time, ...
 SWEPT_BOUNDS_MAX: Final = 64  # ... unless there are more bounds than this.
 
-_SCORE_EDGES: Final = np.arange(1, SCORE_BINS) / SCORE_BINS
+# The least score of each bin; of the first and past the last none, which no comparison with NaN lets through.
+_SCORE_LOWS: Final = np.array([math.nan, *(np.arange(1, SCORE_BINS) / SCORE_BINS), math.nan])
 _NONE = type(None)
 
 
@@ -242,9 +243,15 @@ def _slots(bounds: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[
 
 def score_bins(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the score cell of each score in [0, 1]; NaN (no score) is the last cell."""
-    bins = np.searchsorted(_SCORE_EDGES, scores, side="right")
     absent = np.isnan(scores)
-    if absent.any():
+    some = absent.any()
+    if some:
+        scores = np.where(absent, 0.0, scores)
+    # A product may be rounded into a neighbour's bin, never further; comparing puts that right, in an eighth of a search's time.
+    bins = np.clip(scores * SCORE_BINS, 0, SCORE_BINS - 1).astype(np.int64)
+    bins -= scores < _SCORE_LOWS[bins]
+    bins += scores >= _SCORE_LOWS[bins + 1]
+    if some:
         bins[absent] = SCORE_BINS
     return bins
 
