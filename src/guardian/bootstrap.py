@@ -274,7 +274,7 @@ def open_worker(home: Home, role: str, say: Callable[[str], None]) -> Iterator[W
             fleet=_fleet(store, settings, count, owner) if counts else None,
             consume=partial(_consume, settings, store, say),
             turns={"judge": _governor(home, settings, store, owner, say), "relay": relay} if judges else {},
-            ends=lambda: {number: extent.end for number, extent in admin.extents(broker, broker.events).items()},
+            ends=lambda counted: admin.ends_to_count(broker, broker.events, counted),
             pause_ms=settings.judge_every_ms,
             now=wall_clock,
             say=say,

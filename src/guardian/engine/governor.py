@@ -79,6 +79,11 @@ class Governor:
         judged = [self._judge(model) for model in self._known()]
         return any(judged)
 
+    @property
+    def stands_by(self) -> bool:
+        """Whether another process has one of the leases, or had until a moment ago."""
+        return any(holding.stands_by for holding in (self._files, *self._holdings.values()))
+
     def stop(self) -> None:
         """Give every lease up, for the next to take at once."""
         for holding in (self._files, *self._holdings.values()):

@@ -58,8 +58,14 @@ class Holding:
         self._renewed = now
         return self._epoch is not None
 
+    @property
+    def stands_by(self) -> bool:
+        """Whether somebody else had it when it was asked for last: alive, or dead for less than HELD_MS."""
+        return self._renewed > 0 and self._epoch is None
+
     def give_up(self) -> None:
         """Release the lease for the next."""
         if self._epoch is not None:
             self._leases.release(self._name, self._owner, self._epoch)
             self._epoch = None
+        self._renewed = 0

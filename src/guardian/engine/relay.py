@@ -59,6 +59,15 @@ class Relay:
     def __init__(self, store: Kept, log: AuditLog, send: Sender, topic: str, holding: Holding, now: Callable[[], int]) -> None:
         self._store, self._log, self._send, self._topic, self._holding, self._now = store, log, send, topic, holding, now
 
+    @property
+    def stands_by(self) -> bool:
+        """Whether another process relays, or has until a moment ago."""
+        return self._holding.stands_by
+
+    def stop(self) -> None:
+        """Give the lease up, for the next to take at once."""
+        self._holding.give_up()
+
     def turn(self) -> int:
         """Send a page of every stream that has more; return how many things left. Raises UnreachableError."""
         if not self._holding.is_held():

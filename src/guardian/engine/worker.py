@@ -7,11 +7,13 @@ database or the broker cannot do now is tried again after a pause.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from guardian.engine.ending import finalise, is_drained
 from guardian.engine.fates import Fate, fate_of
+from guardian.engine.lease import HELD_MS
 from guardian.errors import GuardianError, UnreachableError
 
 if TYPE_CHECKING:
@@ -27,8 +29,15 @@ QUIET_TURNS: Final = 2  # So many turns without anything to do mean that nothing
 class Turning(Protocol):
     """Something that is done again and again: a governor's or a relay's work."""
 
+    @property
+    def stands_by(self) -> bool:
+        """Whether another process has the right to do some of it, or had until a moment ago."""
+
     def turn(self) -> bool | int:
         """Do what is due; whether anything was."""
+
+    def stop(self) -> None:
+        """Let others do it from now on."""
 
 
 class Consume(Protocol):
@@ -48,7 +57,8 @@ class Duties:
         fleet: Counts.
         consume: Drives `fleet`.
         turns: What runs beside it, by name.
-        ends: The end of every partition of the log, by number; raises UnreachableError.
+        ends: How far every partition of the log is to be counted, by number, given how far those are counted at which to look
+            closely: what follows there may be nothing that is counted. Raises UnreachableError.
         pause_ms: Between two turns when nothing is due.
         now: The wall clock.
         say: Tells a person one line.
@@ -59,7 +69,7 @@ class Duties:
     fleet: Fleet | None
     consume: Consume
     turns: Mapping[str, Turning]
-    ends: Callable[[], Mapping[int, int]]
+    ends: Callable[[Mapping[int, int]], Mapping[int, int]]
     pause_ms: int
     now: Callable[[], int]
     say: Callable[[str], None]
@@ -73,6 +83,7 @@ class Worker:
         self._stop = threading.Event()
         self._loops = [Loop(name, turning, duties, self._stop) for name, turning in duties.turns.items()]
         self._failure: BaseException | None = None
+        self._counted: dict[int, int] = {}
 
     def stop(self) -> None:
         """Ask everything to end; safe from signal handlers and other threads."""
@@ -111,7 +122,7 @@ class Worker:
                     return
             for loop in self._loops:
                 loop.quiet = 0
-            while not all(loop.quiet >= QUIET_TURNS for loop in self._loops):
+            while not all(loop.is_idle for loop in self._loops):
                 if self._stop.wait(self._duties.pause_ms / 1_000):
                     return
         except BaseException as error:
@@ -121,9 +132,12 @@ class Worker:
     def _drained(self, finalise_all: bool) -> bool:
         duties = self._duties
         try:
-            ends = duties.ends()
+            standings = duties.store.standings(duties.topic)
+            counted = {standing.claim.partition.number: standing.claim.next_offset for standing in standings}
+            before, self._counted = self._counted, counted
+            ends = duties.ends({number: offset for number, offset in counted.items() if before.get(number) == offset})
             if not finalise_all:
-                return is_drained(duties.store.standings(duties.topic), ends)
+                return is_drained(standings, ends)
             return finalise(duties.store, duties.topic, ends, duties.now())
         except UnreachableError:
             return False
@@ -144,8 +158,19 @@ class Loop:
         self._turning, self._duties, self._stop = turning, duties, stop
         self._told = ""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to do. What somebody else should be doing is left undone if it has died: that takes longer."""
+        longer = HELD_MS // self._duties.pause_ms if self._turning.stands_by else 0
+        return self.quiet >= QUIET_TURNS + longer
+
     def run(self) -> None:
         """Turn until the process ends; what cannot be done now is tried again, what must not be ends the process."""
+        self._turns()
+        with suppress(GuardianError):  # Then leases run out by themselves.
+            self._turning.stop()
+
+    def _turns(self) -> None:
         while not self._stop.is_set():
             try:
                 self.quiet = 0 if self._turning.turn() else self.quiet + 1

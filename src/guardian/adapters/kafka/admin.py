@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from guardian.adapters.kafka.connection import BrokerRefusedError, failure
 from guardian.engine.topic_check import TopicFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
     from typing import TypeVar
 
     from guardian.adapters.kafka.connection import Broker
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 TIMEOUT_S: Final = 15.0
+PEEK_MS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,16 @@ def extents(broker: Broker, topic: str, *, timeout_s: float = TIMEOUT_S) -> dict
     """
     what = f"{topic} could not be looked up"
     return _ask(broker, what, lambda client: _extents(client, broker, topic), timeout_s)
+
+
+def ends_to_count(broker: Broker, topic: str, counted: Mapping[int, int], *, timeout_s: float = TIMEOUT_S) -> dict[int, int]:
+    """Return how far each partition is to be counted, by number: to its end, or as far as it is `counted` already where nothing
+    follows but the marks of transactions and what they took back.
+
+    Raises BrokerUnreachableError; BrokerRefusedError where there is no such topic.
+    """
+    what = f"{topic} could not be looked up"
+    return _ask(broker, what, lambda client: _ends_to_count(client, broker, topic, counted), timeout_s)
 
 
 def create_topics(broker: Broker, specs: Sequence[NewTopicSpec], *, timeout_s: float = TIMEOUT_S) -> list[str]:
@@ -169,15 +181,48 @@ async def _configs(client: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
 
 
 async def _extents(client: AIOKafkaAdminClient, broker: Broker, topic: str) -> dict[int, Extent]:
+    async with _consumer(client, broker, topic) as (consumer, places):
+        return await _extents_of(consumer, places)
+
+
+async def _extents_of(consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> dict[int, Extent]:
+    earliest = await consumer.beginning_offsets(places)
+    end = await consumer.end_offsets(places)
+    return {place.partition: Extent(earliest[place], end[place]) for place in places}
+
+
+async def _ends_to_count(client: AIOKafkaAdminClient, broker: Broker, topic: str, counted: Mapping[int, int]) -> dict[int, int]:
+    async with _consumer(client, broker, topic) as (consumer, places):
+        found = await _extents_of(consumer, places)
+        ends = {number: extent.end for number, extent in found.items()}
+        rests = {
+            place: counted[number]
+            for place in places
+            if (number := place.partition) in counted and found[number].earliest <= counted[number] < ends[number]
+        }
+        consumer.assign(list(rests))
+        for place, offset in rests.items():
+            consumer.seek(place, offset)
+        while rests:
+            for place in await consumer.getmany(timeout_ms=PEEK_MS):
+                consumer.pause(place)
+                rests.pop(place, None)
+            for place in [place for place in rests if await consumer.position(place) >= ends[place.partition]]:
+                ends[place.partition] = rests.pop(place)
+        return ends
+
+
+@asynccontextmanager
+async def _consumer(
+    client: AIOKafkaAdminClient, broker: Broker, topic: str
+) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
+    """Give a consumer and the topic's partitions."""
     count = (await _topics(client, [topic])).get(topic)
     if count is None:
         raise BrokerRefusedError(f"there is no topic {topic} at {broker.bootstrap}", hint="guardian topics create makes it")
     consumer = AIOKafkaConsumer(**broker.client_options(), isolation_level="read_committed", enable_auto_commit=False)
     try:
         await consumer.start()
-        places = [TopicPartition(topic, number) for number in range(count)]
-        earliest = await consumer.beginning_offsets(places)
-        end = await consumer.end_offsets(places)
-        return {place.partition: Extent(earliest[place], end[place]) for place in places}
+        yield consumer, [TopicPartition(topic, number) for number in range(count)]
     finally:
         await consumer.stop()
