@@ -83,7 +83,7 @@ def test_poison_is_kept_with_its_reason_and_harms_nothing(world, car_loan, undis
     write(world, records)
     drain(world)
     assert undisturbed(clean).differences(world.outcome()) == []
-    kept = world.rows("deadletters")
+    kept = world.rows("dead_letters")
     assert Counter(row["reason"] for row in kept) == expected
     assert Counter(event["data"]["reason"] for event in read_topic(world, "deadletter")) == expected
     assert all(event["data"]["detail"] and event["data"]["size"] is not None for event in read_topic(world, "deadletter"))

@@ -28,7 +28,7 @@ def test_an_approved_request_that_a_trainer_answers_is_completed_once(both_model
         return world.rows("retraining")[0]["state"]
 
     def decisions() -> list[dict]:
-        records = world.rows("audit", "--model", request["model"])
+        records = world.rows("audit", model=request["model"])
         return [record for record in records if record["kind"] == "decision" and record["body"].get("request") == request["id"]]
 
     with working(world):

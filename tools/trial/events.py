@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from guardian.adapters.home.files import copy_files, packed_data, packed_policies, read_policies
@@ -31,8 +32,8 @@ def copy_models(home: Home, models: Iterable[str]) -> None:
         copy_files([packed_data() / f"{STEMS[model]}_reference.parquet"], home.data)
 
 
-def events_of(policies: Path, model: str) -> list[bytes]:
-    """Return a model's predictions and labels in order of time."""
+def events_of(policies: Path, model: str, count: int | None = None) -> list[bytes]:
+    """Return a model's predictions and labels in order of time, the first `count` of them, or all."""
     file = load_set(read_policies(policies)).models[model]
     rejects = tabular.Rejects()
     kinds = (
@@ -42,8 +43,8 @@ def events_of(policies: Path, model: str) -> list[bytes]:
     streams = []
     for kind, columns, make in kinds:
         table = open_table(packed_data() / f"{STEMS[model]}_{kind}.parquet")
-        streams.append(tabular.by_time(make(table.batches(columns), file, rejects)))
-    return [timed.event for timed in tabular.merged(*streams)]
+        streams.append(make(table.batches(columns), file, rejects))  # The packaged tables are in order of time.
+    return [timed.event for timed in islice(tabular.merged(*streams), count)]
 
 
 def slices(streams: Sequence[Sequence[bytes]], count: int) -> list[list[bytes]]:

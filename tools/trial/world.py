@@ -9,10 +9,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from guardian.adapters.kafka.connection import Broker
 from guardian.adapters.sql.database import Database
+from guardian.adapters.sql.reader import Filter, Reader
 from guardian.adapters.sql.store import SqlStore
 from guardian.config import Home
 from guardian.testing.outcomes import outcome_of, tiling
@@ -78,10 +77,10 @@ class World:
             raise CommandError(f"guardian {' '.join(words)} exited with {done.returncode}\n{done.stdout[-2_000:]}{done.stderr}")
         return done.stdout
 
-    def rows(self, *words: str) -> list[dict[str, Any]]:
-        """Return the rows that `guardian get ...` prints as JSON."""
-        found: list[dict[str, Any]] = msgspec.json.decode(self.guardian("get", *words, "-o", "json"))
-        return found
+    def rows(self, kind: str, **wanted: Any) -> list[dict[str, Any]]:
+        """Return the rows that `guardian get KIND` prints; `wanted` as in `reader.Filter`."""
+        with self.store() as store:
+            return list(getattr(Reader(store.database), kind)(Filter(**wanted)))
 
     def make(self, models: Iterable[str], partitions: int = 4) -> None:
         """Make the home with these models of the demo, and the topics where there is a broker."""
