@@ -58,9 +58,9 @@ class Placement:
         if self.partitioner == "none" or self.partitions == 1 or not len(ids):
             return np.zeros(len(ids), np.bool_)
         wrong: NDArray[np.bool_] = partitions_of(self.partitioner, ids, self.partitions) != self.number
-        for place in np.flatnonzero(wrong).tolist():
-            stem = _stem(ids[place])
-            wrong[place] = not stem or partitions_of(self.partitioner, [stem], self.partitions)[0] != self.number
+        stems = {place: stem for place in np.flatnonzero(wrong).tolist() if (stem := _stem(ids[place]))}
+        if stems:
+            wrong[list(stems)] = partitions_of(self.partitioner, list(stems.values()), self.partitions) != self.number
         return wrong
 
     def problem(self, event_id: str, place: str, model: str) -> Problem:
