@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= guardian-demo
 
-.PHONY: demo test lint services bench lock clean
+.PHONY: demo test lint services bench torture lock clean
 
 demo: $(VENV)/.default  ## Replay two real models and tell what was found.
 	$(BIN)/guardian demo --dir $(DEMO_DIR) --force
@@ -25,6 +25,15 @@ services: .services/kafka/.complete  ## Fetch a Kafka broker for the tests (need
 
 bench: $(VENV)/.default  ## Print the ratios of the README's table.
 	$(BIN)/python tools/bench.py
+	@$(MAKE) --no-print-directory bench-fleet
+
+bench-fleet: $(VENV)/.default  ## Those of a fleet alone, on a broker and a PostgreSQL of its own.
+	@! { command -v java && command -v mvn; } >/dev/null || $(MAKE) services || echo "Kafka could not be fetched" >&2
+	$(BIN)/python tools/bench_fleet.py
+
+torture: $(VENV)/.dev services  ## A fleet under faults and in a rebalance storm: about ten minutes.
+	$(BIN)/python tools/torture.py
+	$(BIN)/python tools/torture.py --storm
 
 lock:  ## Resolve the lock files anew (needs uv); versions younger than two weeks are left out.
 	uv pip compile pyproject.toml --group build --python-version 3.11 --universal --generate-hashes --no-emit-index-url \
