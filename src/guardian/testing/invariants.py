@@ -3,7 +3,7 @@
 * One writer: who lands is who claimed last; epochs and catalogs rise, positions never fall.
 * Continuity: coverage and gap records tile each partition up to its position; every coverage record says what a life of the log
   held there, and every gap is where the log had nothing, or had lost it.
-* Identity: no partition goes from one life of its log to the next without having been halted, or a gap.
+* Identity: no partition goes from one life of its log to the next without having been halted, or a gap, while a record can tell.
 * Atomicity and conservation: what is counted, with its dead letters, is what the covered records come to, fate by fate and pane
   by pane, by an oracle of its own.
 * The outbox leaves in order and without a hole, nothing is marked that has not left, and a page is repeated only where its mark
@@ -61,7 +61,6 @@ class _Watched:
         may_change: Whether a gap or a resumption allows the next coverage to be of another life.
         halted: Whether its audit records say so.
         counted: Everything that was counted, in order.
-        lost: The offsets of its gaps.
     """
 
     plain: PlainCounts
@@ -70,7 +69,6 @@ class _Watched:
     may_change: bool = True
     halted: bool = False
     counted: list[SimulatedRecord] = field(default_factory=list)
-    lost: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Laws:
@@ -199,7 +197,6 @@ class Laws:
             lives = log.generations
             said = any(end <= life.earliest if lost else not life.between(begin, end) and end <= life.end for life in lives)
             demand(said, f"{partition}: the log has no such gap: {body}")
-            watched.lost.append((begin, end))
             watched.may_change = watched.may_change or lost
             return
         life = log.find(begin, end, body["count"], body["digest"])
@@ -207,11 +204,18 @@ class Laws:
         assert life is not None  # for mypy
         records = log.held(life, begin, end)
         demand(len(records) >= end - begin - 1, f"{partition}: [{begin}, {end}) has holes that no gap tells of")
-        same = life == watched.life or watched.may_change
+        same = life == watched.life or self.may_differ(partition, life, begin)
         demand(same, f"{partition}: from life {watched.life} of the log to {life} at {begin}, unnoticed")
         watched.life, watched.may_change = life, False
         watched.counted += records
         watched.plain.take(records)
+
+    def may_differ(self, partition: Partition, life: int, at: int) -> bool:
+        """Whether nobody can tell that a life of a partition is not the one that was counted up to `at`.
+
+        A gap or a resumption says so already; else the record before `at` tells, unless it was removed.
+        """
+        return self.watched[partition].may_change or self._logs[partition].generations[life].earliest >= at
 
     def _count(self, partition: Partition) -> None:
         """Compare what is counted with the oracle."""

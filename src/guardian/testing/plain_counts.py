@@ -1,7 +1,7 @@
 """What becomes of events, counted with dictionaries, one event at a time: an oracle that shares no code with what it judges.
 
-It knows what the simulator's stories hold: predictions and labels that come before their panes have departed, events that cannot
-be read, and ids in partitions that are not theirs. Nothing in it forgets.
+It knows what the simulator's stories hold: predictions and labels that come before their panes have departed, labels of unknown
+predictions that may be forgotten, events that cannot be read, and ids in partitions that are not theirs. Nothing in it forgets.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ class PlainCounts:
         letters: How many events could not be counted.
     """
 
-    def __init__(self, pane_ms: int, horizon_ms: int, belongs: Callable[[str], bool]) -> None:
-        self._pane_ms, self._horizon_ms, self._belongs = pane_ms, horizon_ms, belongs
+    def __init__(self, pane_ms: int, horizon_ms: int, lateness_ms: int, belongs: Callable[[str], bool]) -> None:
+        self._pane_ms, self._horizon_ms, self._lateness_ms, self._belongs = pane_ms, horizon_ms, lateness_ms, belongs
+        self._clock = 0
         self._settled: Counter[Key] = Counter()
         self._panes: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)  # By model and id: version to pane.
-        self._labels: dict[tuple[str, str], tuple[int, str]] = {}  # By model and id: time and id of the label that holds.
+        # By model and id: time and id of the label that holds, and what becomes of it where no prediction comes.
+        self._labels: dict[tuple[str, str], tuple[int, str, str]] = {}
         self.letters = 0
 
     def take(self, records: Iterable[SimulatedRecord]) -> None:
@@ -56,6 +58,7 @@ class PlainCounts:
         if not self._belongs(event["id"]):
             self._bury(model)
             return
+        self._clock = max(self._clock, parse_time(event["time"]))
         known = self._panes[model, event["id"]]
         self._settled[model, pane, "duplicate" if version in known else "counted"] += 1
         known.setdefault(version, pane)
@@ -65,26 +68,33 @@ class PlainCounts:
         if not self._belongs(data["prediction_id"]):
             self._bury(data["model"])
             return
-        label = parse_time(event["time"]), event["id"]
+        time = parse_time(event["time"])
+        self._clock = max(self._clock, time)
+        label = time, event["id"], "too-late" if self._is_forgotten(time) else "unmatched"
         holds = self._labels.get(place)
         if holds is None:
             self._labels[place] = label
             return
-        lost = "duplicate" if label == holds else "superseded"
-        loser = min(label, holds)
+        lost = "duplicate" if label[:2] == holds[:2] else "superseded"
+        loser = min(label[:2], holds[:2])
         self._settled[place[0], loser[0] // self._pane_ms * self._pane_ms, lost] += 1
-        self._labels[place] = max(label, holds)
+        self._labels[place] = label if label[:2] > holds[:2] else holds
+
+    def _is_forgotten(self, time: int) -> bool:
+        """Whether a prediction that a label of this time could be about is not known any longer."""
+        oldest = (self._clock - self._lateness_ms - self._horizon_ms) // self._pane_ms
+        return (time - self._horizon_ms) // self._pane_ms < oldest
 
     def fates(self) -> dict[Key, int]:
         """Return every counter that is not 0."""
         found = Counter(self._settled)
-        for place, (time, _) in self._labels.items():
-            found[place[0], time // self._pane_ms * self._pane_ms, self._status(place, time)] += 1
+        for place, (time, _, unknown) in self._labels.items():
+            found[place[0], time // self._pane_ms * self._pane_ms, self._status(place, time, unknown)] += 1
         return {key: n for key, n in found.items() if n}
 
-    def _status(self, place: tuple[str, str], time: int) -> str:
+    def _status(self, place: tuple[str, str], time: int, unknown: str) -> str:
         found = {self._judge(time, pane) for pane in self._panes.get(place, {}).values()}
-        return next((fate for fate in ("joined", "before-prediction", "beyond-horizon") if fate in found), "unmatched")
+        return next((fate for fate in ("joined", "before-prediction", "beyond-horizon") if fate in found), unknown)
 
     def _judge(self, time: int, pane: int) -> str:
         if time < pane:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from guardian.adapters.memory.store import Tables
     from guardian.engine.ports import Partition
     from guardian.events.placement import Placement
+    from guardian.policies.load import PolicySet
     from guardian.testing.simulated_log import SimulatedRecord
 
 UNEQUAL: Final = frozenset({"alert_id", "offsets"})  # Of a final verdict: when its alert opened, and where counting stood.
@@ -38,15 +39,16 @@ def is_embeddable(tables: Tables) -> bool:
     return len(kinds) == 2  # In partition 0 of the log, and at the judge's seat.
 
 
-def compare_with_embedded(got: Tables, counted: Mapping[Partition, Sequence[SimulatedRecord]]) -> None:
-    """Fail unless final verdicts and standing alerts are an embedded engine's, given the same events in the order of sending.
+def compare_with_embedded(got: Tables, counted: Mapping[Partition, Sequence[SimulatedRecord]], files: PolicySet) -> None:
+    """Fail unless final verdicts and standing alerts are an embedded engine's with the same events, in the order of sending.
 
     What became a dead letter is left out: the embedded engine has one partition, in which nothing is misplaced.
     """
     buried = {(own, offset) for own, offset, _ in got.dead_letters}
     events = [record for own, records in counted.items() for record in records if (own, record.offset) not in buried]
-    world = World()
-    world.run([record.value or b"" for record in sorted(events, key=lambda record: record.number)])
+    world = World().activate(files)
+    world.tell([record.value or b"" for record in sorted(events, key=lambda record: record.number)]).drain()
+    world.engine.end()
     _same_outcome(" of the embedded engine", got, world.tables)
 
 

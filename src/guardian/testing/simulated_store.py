@@ -38,6 +38,7 @@ class Trouble:
         away_until: The database is away before this instant, UTC milliseconds.
         now: The wall clock of the world.
         pass_time: Lets the others go on while the named process stands still.
+        only_before: Where it may stand still: before this is asked; empty for everywhere.
     """
 
     rng: random.Random
@@ -47,10 +48,11 @@ class Trouble:
     crash: float = 0.0
     pause: float = 0.0
     away_until: int = field(default=0)
+    only_before: str = ""
 
-    def happen(self, process: str) -> None:
-        """Let something go wrong with a process, or nothing. Raises StoreBusyError and Crash."""
-        if self.rng.random() < self.pause:
+    def happen(self, process: str, asked: str = "") -> None:
+        """Let something go wrong with a process, or nothing, before something is `asked`. Raises StoreBusyError and Crash."""
+        if self.only_before in {"", asked} and self.rng.random() < self.pause:
             self.pass_time(process)
         if self.now() < self.away_until or self.rng.random() < self.busy:
             raise _away()
@@ -79,7 +81,7 @@ class Connection:
             return asked
 
         def ask(*args: Any, **options: Any) -> Any:
-            self._trouble.happen(self._process)
+            self._trouble.happen(self._process, name)
             answer = asked(*args, **options)
             if name == "claim":
                 self._laws.saw_claim(self._process, answer)
@@ -91,7 +93,7 @@ class Connection:
     @contextmanager
     def begin(self) -> Iterator[Any]:
         """Open a write transaction, which may break at any statement; a commit's reply may be lost."""
-        self._trouble.happen(self._process)
+        self._trouble.happen(self._process, "begin")
         with self._store.begin() as transaction:
             statements = _Statements(transaction, self._trouble.break_off(self._process))
             yield statements

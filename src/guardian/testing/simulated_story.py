@@ -37,6 +37,15 @@ if TYPE_CHECKING:
     from guardian.testing.simulated_log import SimulatedLog
     from guardian.testing.stories import Said
 
+_PRESENT: Final = MISSING | {
+    "warn": "< 0.95",
+    "window": "1h",
+    "require": {"rows": 1, "label_coverage": 0.0},
+    "retrain": {"approval": "required", "cooldown": "1ms", "on": "warn"},
+}
+EAGER: Final = policy(  # Violated whenever there is something to judge, so that there is something to decide, again and again.
+    "eager", *({**_PRESENT, "alert": f"Present{hours}", "open_after": hours} for hours in (1, 2, 3, 5))
+)
 POISON: Final = (b'{"type":', b"", b"[]", b"\xff")
 
 
@@ -52,7 +61,7 @@ class Rulebook:
 
     model: ModelFile
     references: References = field(default_factory=References)
-    policies: Sequence[PolicyFile] = POLICIES
+    policies: Sequence[PolicyFile] = (*POLICIES, EAGER)
 
     @classmethod
     def of(cls, *, live: bool) -> Rulebook:
@@ -69,7 +78,7 @@ class Rulebook:
             self.references.seed += 1
         drift, accuracy = (float(round(rng.uniform(*span), 2)) for span in ((0.1, 0.7), (0.7, 0.95)))
         inputs = policy("inputs", DRIFT | {"warn": f"> {drift}"}, MISSING)
-        self.policies = (inputs, policy("outcome", ACCURACY | {"warn": f"< {accuracy}"}, PARITY))
+        self.policies = (inputs, policy("outcome", ACCURACY | {"warn": f"< {accuracy}"}, PARITY), EAGER)
 
 
 class Producer:
@@ -92,7 +101,9 @@ class Producer:
 
     def plain(self, number: int) -> PlainCounts:
         """Return a new oracle of a partition."""
-        return PlainCounts(HOUR_MS, 3 * HOUR_MS, lambda identifier: self._partition_of(identifier.encode()) == number)
+        return PlainCounts(
+            HOUR_MS, 3 * HOUR_MS, 30 * MINUTE_MS, lambda identifier: self._partition_of(identifier.encode()) == number
+        )
 
     def placement_of(self, number: int) -> Placement:
         """Return which ids belong to a partition."""
