@@ -2,76 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import tomllib
-import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
+from trial.topics import check_topics
 
+from guardian.adapters.sql.database import Database
+from guardian.adapters.sql.store import SqlStore
 from guardian.engine.messages import DATA, outgoing_schema
-from guardian.engine.topics import AUDIT, DEADLETTER, RESULTS, SPECS, full_name
-from guardian.events.unwrap import STRUCTURED
+from guardian.engine.ports import Partition
+from guardian.engine.topics import AUDIT, DEADLETTER, RESULTS, SPECS
 from guardian.pipeline.consequences import ALERT_TOPIC, RETRAINING_TOPIC
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from guardian.testing.outcomes import outcome_of
 
 pytestmark = pytest.mark.slow
 
 ASKED = re.compile(r"retraining requested on [0-9-]+,|; id [0-9a-f]{32}$")  # When it was proposed depends on when labels came.
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """A finished demo through Kafka: what it printed, what lies on its topics, and its environment."""
-
-    home: str
-    screen: str
-    environment: dict[str, str]
-    messages: dict[str, list[dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def fleet(demo, kafka, postgres, tmp_path_factory) -> Iterator[Fleet]:
-    home = tmp_path_factory.mktemp("fleet") / "guardian-demo"
-    database = f"guardian_demo_{uuid.uuid4().hex}"
-    environment = {**os.environ, "GUARDIAN_BROKER": kafka.bootstrap, "GUARDIAN_DATABASE": postgres.create_database(database)}
-    done = demo.run("demo", "--to", "kafka", "--dir", str(home), env=environment)
-    assert done.returncode == 0, done.stderr
-    prefix = tomllib.loads((home / "guardian.toml").read_text("utf-8"))["topic_prefix"]
-    yield Fleet(str(home), done.stdout, environment, {spec.name: read(kafka, full_name(prefix, spec.name)) for spec in SPECS[1:]})
-    kafka.delete_topics(prefix)
-    postgres.drop_database(database)
-
-
-def read(kafka, topic: str) -> list[dict[str, Any]]:
-    """Return every message of a topic, partition after partition."""
-
-    async def fetch() -> list[Any]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            place = TopicPartition(topic, 0)
-            consumer.assign([place])
-            end = (await consumer.end_offsets([place]))[place]
-            found: list[Any] = []
-            while len(found) < end:
-                found += (await consumer.getmany(timeout_ms=1_000)).get(place, [])
-            return found
-        finally:
-            await consumer.stop()
-
-    records = asyncio.run(fetch())
-    assert {dict(record.headers)["content-type"] for record in records} <= {STRUCTURED.encode()}
-    return [msgspec.json.decode(record.value) for record in records]
 
 
 def story(screen: str) -> list[str]:
@@ -84,6 +32,22 @@ def test_the_story_is_the_embedded_engines(demo, fleet):
     assert story(fleet.screen) == story(demo.screen)
     assert len(story(fleet.screen)) > 60
     assert "every one verified" in fleet.screen
+
+
+def test_both_engines_come_to_the_same(demo, fleet):
+    database = Database.at(demo.home / "guardian.db")
+    embedded = outcome_of(SqlStore(database), [Partition("inbox", 0)])
+    database.close()
+    outcome = fleet.world.outcome()
+    assert embedded.differences(outcome) == []
+    assert outcome.fates == embedded.fates
+    assert len(outcome.alerts) > 10
+    assert outcome.proposals
+
+
+def test_the_log_is_covered_without_a_hole_and_everything_left_for_its_topics_once(fleet):
+    assert fleet.world.tiling() == []
+    assert check_topics(fleet.world, 0) == ([], 0)
 
 
 def test_every_message_is_of_its_schema_and_has_no_name_that_it_does_not_know(demo, fleet):

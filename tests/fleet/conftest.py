@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from services.postgres import Databases
-from trial.crew import drain
-from trial.events import STEMS, events_of
+from trial.events import events_of
 from trial.oracle import Oracle
 from trial.world import World
 
-from guardian.adapters.home.files import packed_data
 from guardian.testing.outcomes import Outcome
 from services.kafka import Broker
 
 MODEL = "car-loan"
-BOTH = ("employment-ma", "car-loan")
 PARTITIONS = 4
 
 
@@ -51,21 +46,3 @@ def undisturbed(tmp_path: Path) -> Callable[[Sequence[bytes]], Outcome]:
             return oracle.outcome()
 
     return count
-
-
-@pytest.fixture(scope="session")
-def both_models(kafka: Broker, postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """All of the demo's events, sent by `guardian emit --to kafka` and counted by two workers to the end."""
-    name = f"guardian_test_{uuid.uuid4().hex}"
-    prefix = name.replace("_", "-")
-    folder = tmp_path_factory.mktemp("both-models")
-    world = world_of(folder / "home", kafka, postgres.create_database(name), prefix)
-    world.make(BOTH, PARTITIONS)
-    for model in BOTH:
-        files = [f"--{kind}={packed_data() / f'{STEMS[model]}_{kind}.parquet'}" for kind in ("predictions", "labels")]
-        world.guardian("emit", "--to", "kafka", "--model", model, *files)
-    wrong = drain(world, folder, 2, 300.0)
-    assert wrong == []
-    yield world
-    kafka.delete_topics(prefix)
-    postgres.drop_database(name)

@@ -18,8 +18,8 @@ def answer(request: dict, id_: str, outcome: str = "completed") -> bytes:
     return msgspec.json.encode({**event, "data": data})
 
 
-def test_an_approved_request_that_a_trainer_answers_is_completed_once(both_models):
-    world = both_models
+def test_an_approved_request_that_a_trainer_answers_is_completed_once(fleet):
+    world = fleet.world
     (request,) = world.rows("retraining")
     assert request["state"] == "requested"
     world.guardian("retrain", "approve", request["id"][:8], "--by", "risk")
