@@ -41,7 +41,7 @@ def main() -> int:
             report = Storm(storm, Path(folder), kafka, postgres, _say).run()
         else:
             count = options.faults if options.faults is not None else 8 if options.quick else len(MIX)
-            seconds = options.seconds or 11.0 * count
+            seconds = options.seconds or 14.0 * count
             plan = Plan(options.seed, models, options.events, seconds, faults_of(options.seed, count))
             report = Trial(plan, Path(folder), kafka, postgres, _say).run()
     return _tell(report)

@@ -136,7 +136,7 @@ class Crew:
                         self._ended(member, code)
 
     def _ended(self, member: Member, code: int) -> None:
-        if code not in EXPECTED and not (code == UNREACHABLE and time.monotonic() < self.excused_until):
+        if not self._is_expected(member, code):
             self.failures.append(f"{member.name} ended with {code}: {member.log.read_text('utf-8', 'replace')[-1_500:]}")
         self.told(member, code)
         if member.leaving:
@@ -146,6 +146,10 @@ class Crew:
         self.own_deaths += code == KILLED and member.sent != signal.SIGKILL
         member.sent, member.paused = None, False
         member.process = self._start(member.log)
+
+    def _is_expected(self, member: Member, code: int) -> bool:
+        asked = code == -signal.SIGTERM and member.sent == signal.SIGTERM  # It had not got as far as to handle signals.
+        return code in EXPECTED or asked or (code == UNREACHABLE and time.monotonic() < self.excused_until)
 
     def dismiss(self) -> None:
         """Have everybody leave in good order, and wait."""

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
     from guardian.config import Home
 
+FAMILIES: Final = {"employment-ma": "employment", "car-loan": "car-loan"}  # What the names of its files begin with.
 STEMS: Final = {"employment-ma": "employment", "car-loan": "car_loan"}
+LOOK_S: Final = 0.05
 SEND_S: Final = 120.0  # Longer than any fault of a broker lasts.
 
 
 def copy_models(home: Home, models: Iterable[str]) -> None:
     """Put the packaged files and reference of these models into a home."""
     for model in models:
-        copy_files(sorted(packed_policies().glob(f"{model}*.yaml")), home.policies)
+        copy_files(sorted(packed_policies().glob(f"{FAMILIES[model]}*.yaml")), home.policies)
         copy_files([packed_data() / f"{STEMS[model]}_reference.parquet"], home.data)
 
 
@@ -63,6 +65,7 @@ class Feeder(threading.Thread):
     """Sends slices evenly over a span of time, each until all of it is acknowledged.
 
     Attributes:
+        allowed: The share of the slices that may be sent by now: what is left is there when it is needed.
         sent: Events that are acknowledged.
         resent: Events that were sent again, because nobody said whether they had arrived.
         failure: What ended it early.
@@ -72,6 +75,7 @@ class Feeder(threading.Thread):
         super().__init__(name="feeder", daemon=True)
         self._broker, self._parts, self._seconds = broker, parts, seconds
         self._end = threading.Event()
+        self.allowed = 1.0
         self.sent = self.resent = 0
         self.failure: BaseException | None = None
 
@@ -80,8 +84,9 @@ class Feeder(threading.Thread):
         begin, every = time.monotonic(), self._seconds / max(1, len(self._parts))
         try:
             for number, part in enumerate(self._parts):
-                if self._end.wait(max(0.0, begin + number * every - time.monotonic())):
-                    return
+                while number >= self.allowed * len(self._parts) or time.monotonic() < begin + number * every:
+                    if self._end.wait(LOOK_S):
+                        return
                 self._send(producer, [Outgoing(key_of(event), event, CONTENT_TYPE) for event in part])
                 self.sent += len(part)
         except BaseException as error:  # Raised where the feeder is waited for.

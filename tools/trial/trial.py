@@ -99,6 +99,7 @@ class Trial:
         dice: Every choice comes from it.
         kafka: The broker.
         postgres: The database server.
+        feeder: Sends the events.
         proxy: Stands between workers and the database.
         world: The fleet's home.
         crew: The workers.
@@ -150,7 +151,8 @@ class Trial:
         total = sum(map(len, streams))
         points = ",".join(f"{name}:{self.plan.failpoint}" for name in FAILPOINTS)
         variables = {"GUARDIAN_FAILPOINTS": points} if self.plan.failpoint else {}
-        feeder = Feeder(self.world.kafka, slices(streams, max(1, int(self.plan.seconds / SLICE_S))), self.plan.seconds)
+        parts = slices(streams, max(1, int(self.plan.seconds / SLICE_S)))
+        self.feeder = feeder = Feeder(self.world.kafka, parts, self.plan.seconds)
         with (
             Oracle(self.folder / "oracle", self.plan.models, streams) as oracle,
             Crew(self.world, self.folder, variables, told=self._died) as self.crew,
@@ -161,6 +163,7 @@ class Trial:
                     self.crew.join(name)
                 feeder.start()
                 self._inject()
+                feeder.allowed = 1.0
                 while feeder.is_alive():
                     feeder.join(1.0)
             finally:
@@ -174,7 +177,8 @@ class Trial:
             self._judge(oracle.outcome(), total, feeder)
 
     def _inject(self) -> None:
-        for kind in self.plan.faults:
+        for number, kind in enumerate(self.plan.faults, 1):
+            self.feeder.allowed = number / len(self.plan.faults)
             time.sleep(self.dice.uniform(*self.plan.pause_s))
             at, before = self.elapsed, self.counted()
             if kind in AWAY:
