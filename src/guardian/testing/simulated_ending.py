@@ -25,12 +25,18 @@ def compare_with_refold(
     got: Tables,
     counted: Mapping[Partition, Sequence[SimulatedRecord]],
     placement_of: Callable[[int], Placement | None],
+    *,
+    live: bool,
 ) -> None:
-    """Fail unless panes, clocks, final verdicts and standing alerts are those of the same log and positions, folded anew."""
+    """Fail unless panes, clocks, final verdicts and standing alerts are those of the same log and positions, folded anew.
+
+    Alerts of a live clock are not compared: windows that a tick alone makes have no final verdict, and what was first said of
+    them depends on when it was said.
+    """
     want = refold(got, counted, placement_of)
     _same("panes", panes_of(got), panes_of(want))
     _same("clocks", clocks_of(got), clocks_of(want))
-    _same_outcome("", got, want)
+    _same_outcome("", got, want, alerts=not live)
 
 
 def is_embeddable(tables: Tables) -> bool:
@@ -49,16 +55,17 @@ def compare_with_embedded(got: Tables, counted: Mapping[Partition, Sequence[Simu
     world = World().activate(files)
     world.tell([record.value or b"" for record in sorted(events, key=lambda record: record.number)]).drain()
     world.engine.end()
-    _same_outcome(" of the embedded engine", got, world.tables)
+    _same_outcome(" of the embedded engine", got, world.tables, alerts=True)
 
 
-def _same_outcome(whose: str, got: Tables, want: Tables) -> None:
+def _same_outcome(whose: str, got: Tables, want: Tables, *, alerts: bool) -> None:
     mine, theirs = outcome_of(got), outcome_of(want)
     _same(f"final verdicts{whose}", _finals(mine.finals), _finals(theirs.finals))
-    alerts, wanted = _alerts(mine.standing), _alerts(theirs.standing)
-    _same(f"standing alerts{whose}", alerts, wanted)
-    asked, answers = _asked(mine.requests, alerts), _asked(theirs.requests, wanted)
-    _same(f"requests{whose}", dict.fromkeys(asked, True), dict.fromkeys(answers, True))
+    if alerts:
+        standing, wanted = _alerts(mine.standing), _alerts(theirs.standing)
+        _same(f"standing alerts{whose}", standing, wanted)
+        asked, answers = _asked(mine.requests, standing), _asked(theirs.requests, wanted)
+        _same(f"requests{whose}", dict.fromkeys(asked, True), dict.fromkeys(answers, True))
 
 
 def _finals(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

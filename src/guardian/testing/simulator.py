@@ -44,7 +44,7 @@ TOPIC: Final = "g.events"
 STILL_MAX: Final = 2  # Processes that stand still at once.
 STILL_STEPS: Final = 12  # So much happens meanwhile, at most.
 SLOW_STEPS: Final = 40  # And so much while a person makes up his mind.
-ROUNDS_MAX: Final = 300  # Seconds within which everything drains once the faults are over.
+ROUNDS_MAX: Final = 100  # Seconds within which everything drains once the faults are over.
 SETTLED: Final = 4  # Rounds in a row in which nothing was left to do.
 FILES_EVERY_MS: Final = 2_000
 NEVER_MS: Final = 1 << 50
@@ -109,7 +109,9 @@ class Simulation:
             self.rng, lambda: self.wall, self._pass_time, busy=0.006 * storm, crash=0.002 * storm, pause=0.004 * storm
         )
         self.mischief = Mischief()
-        self._people = Connection(self.store, OPERATOR, replace(self.trouble, crash=0.0, pause=0.7, only_before="begin"), self.laws)
+        self._people = Connection(
+            self.store, OPERATOR, replace(self.trouble, crash=0.0, pause=0.7, only_before="begin"), self.laws
+        )
         self._still: list[str] = []
         self._killed: set[str] = set()
         self._begin_processes()
@@ -397,7 +399,7 @@ class Simulation:
         self.laws.check_all()
         self.laws.check_left()
         counted = {partition: self.laws.watched[partition].counted for partition in self.partitions}
-        compare_with_refold(self.store.tables, counted, self.producer.placement_of)
+        compare_with_refold(self.store.tables, counted, self.producer.placement_of, live=self.setting.live)
         replaced = any(len(log.generations) > 1 for log in self.logs.values())
         if is_embeddable(self.store.tables) and not replaced and not self.setting.live:
             compare_with_embedded(self.store.tables, counted, self.rulebook.files())
