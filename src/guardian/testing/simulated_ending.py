@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from guardian.decisions.episodes import AlertState
 from guardian.engine.halt import POLICY
 from guardian.testing.invariants import demand
 from guardian.testing.refold import ACTIVATION, clocks_of, panes_of, refold
@@ -76,9 +77,10 @@ def _alerts(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {id_: row for id_, row in rows.items() if row["policy"] != POLICY}
 
 
-def _asked(requests: Mapping[str, Mapping[str, Any]], standing: Mapping[str, Any]) -> set[str]:
-    """Return the standing alerts that some request follows from."""
-    return {alert for row in requests.values() for alert in row["alert_ids"] if alert in standing}
+def _asked(requests: Mapping[str, Mapping[str, Any]], standing: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the alerts that opened for good and that some request, granted or declined, follows from."""
+    opened = {id_ for id_, row in standing.items() if row["state"] != AlertState.PENDING}
+    return {alert for row in requests.values() for alert in row["alert_ids"] if alert in opened}
 
 
 def _same(what: str, got: Mapping[Any, Any], want: Mapping[Any, Any]) -> None:
