@@ -39,6 +39,18 @@ def test_any_text_gets_the_time_or_reason_it_has_alone(texts):
         assert (times[row], bad.get(row)) == (alone[0], reason.get(0))
 
 
+@given(st.lists(moments, min_size=1, max_size=12), st.sampled_from(FORMS), st.data())
+def test_a_wrong_text_changes_none_beside_it(found, form, data):
+    texts = [moment.strftime(form) for moment in found]
+    row = data.draw(st.integers(0, len(texts) - 1))
+    place = data.draw(st.integers(0, len(texts[row]) - 1))
+    wrong = texts[row][:place] + data.draw(st.sampled_from("x9ü-")) + texts[row][place + 1 :]
+    times, bad = parse_times([*texts[:row], wrong, *texts[row + 1 :]])
+    (alone,), reason = parse_times([wrong])
+    assert bad == {row: reason[0]} if reason else not bad
+    assert times.tolist() == [alone if i == row else parse_time(text) for i, text in enumerate(texts)]
+
+
 @pytest.mark.parametrize(
     ("text", "want"),
     [

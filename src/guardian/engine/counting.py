@@ -109,8 +109,8 @@ class Counting:
             self._active[name] = self.now()
             count(state.models[name], batches[name], state.timelines[name], batch.received.take, due and partial(due, name))
         effects.dead_letters += [_placed(letter, batch) for letter in letters]
-        for letter in effects.dead_letters:
-            self._dead(letter.model)
+        for model, n in Counter(letter.model for letter in effects.dead_letters).items():
+            self._dead(model, n)
         effects.records += _intake(self.partition, batch, effects.dead_letters)
         effects.extend(self.writes())
         return effects
@@ -128,11 +128,11 @@ class Counting:
             problems = {p: Problem(Reason.VALUE_OUT_OF_RANGE, "$.data", said, model) for p, model in found.items()}
             yield JsonPart(part.first, [part.event(p, models) for p in positions], problems)
 
-    def _dead(self, model: str) -> None:
+    def _dead(self, model: str, n: int) -> None:
         if model in self.state.models:
-            self.state.models[model].tell(Fate.DEAD_LETTERED, np.full(1, NO_PANE))
+            self.state.models[model].tell(Fate.DEAD_LETTERED, np.full(1, NO_PANE), n)
         else:
-            self.state.nameless[Fate.DEAD_LETTERED.value] += 1
+            self.state.nameless[Fate.DEAD_LETTERED.value] += n
 
     def writes(self) -> Effects:
         """Return what a commit must store of what was touched since the last one, and start anew."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from itertools import compress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -44,8 +46,12 @@ def parse_times(texts: Sequence[str]) -> tuple[NDArray[np.int64], dict[int, Reas
         return fast, {}
     out = np.zeros(len(texts), np.int64)
     bad: dict[int, Reason] = {}
-    for row, text in enumerate(texts):
-        at = _one(text)
+    usual = _usual(texts)  # One that is wrong must not cost its neighbours their speed.
+    fast = _uniform([texts[row] for row in usual]) if usual else None
+    if fast is not None:
+        out[usual] = fast
+    for row in range(len(texts)) if fast is None else sorted({*range(len(texts))}.difference(usual)):
+        at = _one(texts[row])
         if isinstance(at, Reason):
             bad[row] = at
         else:
@@ -61,6 +67,18 @@ def _one(text: str) -> int | Reason:
     except ValueError:
         return Reason.BAD_TIME
     return at if 0 <= at <= TIME_MS_MAX else Reason.TIME_OUT_OF_RANGE
+
+
+def _usual(texts: Sequence[str]) -> list[int]:
+    """Return the rows whose text is of the form that most of them have the length of."""
+    width = Counter(map(len, texts)).most_common(1)[0][0] if texts else 0
+    if width not in _TEMPLATES:
+        return []
+    rows = [row for row, text in enumerate(texts) if len(text) == width and text.isascii()]
+    _, template, span = _TEMPLATES[width]
+    grid = np.frombuffer("".join([texts[row] for row in rows]).encode(), np.uint8).reshape(len(rows), width)
+    fits: NDArray[np.bool_] = np.all(grid - template <= span, axis=1)
+    return list(compress(rows, fits.tolist()))
 
 
 def _uniform(texts: Sequence[str]) -> NDArray[np.int64] | None:
