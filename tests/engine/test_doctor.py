@@ -1,13 +1,23 @@
 """What facts about an installation mean."""
 
+import tomllib
+from pathlib import Path
+from typing import Final
+
 import pytest
 
 from guardian.adapters.packages import declared_extras, installed, required
 from guardian.engine import doctor
-from guardian.engine.doctor import EXTRAS, LeaseRow, Library
+from guardian.engine.doctor import EXTRAS, Extra, LeaseRow, Library
 from guardian.engine.fates import StoreBusyError
 from guardian.engine.findings import State, exit_code
 from guardian.errors import NotFoundError, UnreachableError
+
+PYPROJECT: Final = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+MADE_UP: Final = {
+    "loud": Extra(("loud-lib",), "louder alerts", "production use needs a licence"),
+    "quiet": Extra(("quiet-lib",), "quieter alerts"),
+}
 
 
 @pytest.mark.parametrize(
@@ -62,17 +72,18 @@ def test_the_libraries_that_run_here_are_the_pinned_ones():
 
 
 def test_extras_are_told_here_or_not():
-    (absent,) = doctor.check_extras({})
-    assert absent.state == State.OK
-    assert "not installed; it would give" in absent.what
-    (here,) = doctor.check_extras({"alibi-detect": Library("alibi-detect", "", "0.13.0", "Business Source License 1.1")})
-    assert here.state == State.WARN
-    assert "0.13.0 (Business Source License 1.1)" in here.what
-    assert "production use needs a licence" in here.hint
+    absent = list(doctor.check_extras(MADE_UP, {}))
+    assert [(each.check, each.state) for each in absent] == [("extra loud", State.OK), ("extra quiet", State.OK)]
+    assert absent[0].what == "not installed; it would give louder alerts"
+    libraries = [Library("loud-lib", "", "0.13.0", "Business Source License 1.1"), Library("quiet-lib", "", "2", "")]
+    loud, quiet = doctor.check_extras(MADE_UP, {each.name: each for each in libraries})
+    assert (loud.state, loud.hint) == (State.WARN, "production use needs a licence")
+    assert loud.what == "loud-lib 0.13.0 (Business Source License 1.1)"
+    assert (quiet.state, quiet.what) == (State.OK, "quiet-lib 2 (licence not told)")
 
 
-def test_every_declared_extra_is_explained():
-    assert set(declared_extras()) <= set(EXTRAS)
+def test_every_declared_extra_is_explained_and_no_other_offered():
+    assert set(EXTRAS) == set(PYPROJECT["project"].get("optional-dependencies", {})) == set(declared_extras())
     assert installed(["aiokafka", "no-such-package-anywhere"]).keys() == {"aiokafka"}
 
 

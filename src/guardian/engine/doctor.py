@@ -71,14 +71,8 @@ class Extra:
     caution: str = ""
 
 
-EXTRAS: Final[Mapping[str, Extra]] = {
-    "alibi": Extra(
-        ("alibi-detect",),
-        "further drift detectors, in a process of their own",
-        "Business Source License 1.1 since 0.12: production use needs a licence from its maker",
-    ),
-}
-"""By the name of the extra. Every extra that the package declares is in here."""
+EXTRAS: Final[Mapping[str, Extra]] = {}
+"""By the name of the extra. Every extra that the package declares is in here, and no other: today it declares none."""
 
 PERMISSIVE: Final = ("MIT", "BSD", "Apache", "0BSD", "Zlib", "CC0", "PSF", "Python Software Foundation", "ISC", "Unlicense")
 
@@ -162,9 +156,9 @@ def _is_permissive(library: Library) -> bool:
     return any(word in library.licence for word in PERMISSIVE) and "GPL" not in library.licence
 
 
-def check_extras(installed: Mapping[str, Library]) -> Iterator[Finding]:
+def check_extras(extras: Mapping[str, Extra], installed: Mapping[str, Library]) -> Iterator[Finding]:
     """Say of every extra whether it is here, under which licence, and what it would give."""
-    for name, extra in EXTRAS.items():
+    for name, extra in extras.items():
         check = f"extra {name}"
         here = [installed[package] for package in extra.packages if package in installed]
         if len(here) < len(extra.packages):

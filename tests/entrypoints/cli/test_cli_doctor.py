@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from guardian.config import Home, Settings
 from guardian.engine.halt import halt
 from guardian.engine.ports import Partition
 from guardian.entrypoints.cli import main
+from guardian.entrypoints.cli.doctor import examine
 from guardian.testing.contracts import NOW
 
 NOWHERE = "127.0.0.1:1"
@@ -117,6 +119,16 @@ def test_an_unreachable_server_of_the_database(home, capsys, monkeypatch):
     bad = doctor(home, capsys, code=4)
     assert bad.keys() == {"database", "broker"}
     assert "secret" not in str(bad)
+
+
+@pytest.mark.parametrize("is_fleet", [True, False])
+def test_a_home_that_cannot_be_written_is_no_fault_in_a_fleet(is_fleet, monkeypatch):
+    if is_fleet:
+        monkeypatch.setenv("GUARDIAN_DATABASE", f"postgresql://someone@{NOWHERE}/guardian")
+    monkeypatch.setenv("GUARDIAN_BROKER", NOWHERE)
+    found = list(examine(Home(Path("/proc/self")), kafka=False))  # Nobody can make a file there, root neither.
+    assert any("cannot be written" in each.what for each in found) is not is_fleet
+    assert any(each.check == "disk" and "free at" in each.what for each in found)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def examine(home: Home, *, kafka: bool) -> Iterator[Finding]:
         yield from_error("home", error)
         settings = Settings()
     yield from _guarded("policies", _policies(home))
-    yield from _guarded("disk", _disk(home))
+    yield from _guarded("disk", _disk(home, settings))
     yield from _database(home, settings, kafka=kafka)
     yield from _packages()
 
@@ -84,13 +84,14 @@ def _policies(home: Home) -> Iterator[Finding]:
         yield warn("policies", f"no model file in {home.policies}", "write one: without it every event is a dead letter")
 
 
-def _disk(home: Home) -> Iterator[Finding]:
+def _disk(home: Home, settings: Settings) -> Iterator[Finding]:
     from guardian.adapters.clock import wall_clock
     from guardian.adapters.home.health import file_time, free_bytes
     from guardian.engine.doctor import check_clock, check_disk
 
     yield check_disk(free_bytes(home.root), str(home.root))
-    yield check_clock("the file system's clock", file_time(home.root), wall_clock())
+    if not settings.database:  # Else nothing is written here, and containers mount it read-only.
+        yield check_clock("the file system's clock", file_time(home.root), wall_clock())
 
 
 def _database(home: Home, settings: Settings, *, kafka: bool) -> Iterator[Finding]:
@@ -163,8 +164,9 @@ def _broker(home: Home, settings: Settings, *, forced: bool, is_open: bool) -> I
 
 
 def _packages() -> Iterator[Finding]:
-    from guardian.adapters.packages import installed, required
+    from guardian.adapters.packages import declared_extras, installed, required
     from guardian.engine.doctor import EXTRAS, check_extras, check_libraries
 
     yield from check_libraries(required())
-    yield from check_extras(installed([package for extra in EXTRAS.values() for package in extra.packages]))
+    extras = {name: EXTRAS[name] for name in declared_extras() if name in EXTRAS}
+    yield from check_extras(extras, installed([package for extra in extras.values() for package in extra.packages]))
