@@ -80,7 +80,7 @@ def resume(
     home = session().home
     place = Partition(broker_of(Settings.load(home)).events, partition)
     halt.resume(open_store(home), place, by or getpass.getuser(), note, wall_clock())
-    say(f"{halt.name_of(place)} will be read again by the next worker that is given it; start the workers anew")
+    say(f"{halt.name_of(place)} will be read again: a running worker goes on within five seconds")
 
 
 def print_findings(found: list[Finding], output: Format | None) -> int:

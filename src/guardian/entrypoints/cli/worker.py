@@ -26,7 +26,11 @@ def worker(
         Role, typer.Option("--role", help="Count partitions; judge, activate files, sign and relay; or all of it.")
     ] = Role.ALL,
     until_idle: Annotated[
-        bool, typer.Option("--until-idle", help="End when every event there is has been counted, judged and relayed.")
+        bool,
+        typer.Option(
+            "--until-idle",
+            help="End when what this role does is done for every event there is; with `judge`, others must count them.",
+        ),
     ] = False,
     finalise: Annotated[
         bool, typer.Option("--finalise", help="With --until-idle: move the clocks on until every window is final.")
