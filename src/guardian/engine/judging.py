@@ -56,8 +56,11 @@ class ModelJudge:
     def sit(self) -> Effects | None:
         """Judge what is due, at most INSTANTS_MAX instants of it, and land it; None when nothing was.
 
-        Raises FencedError when somebody else took the seat, or the files or a request changed: `open` again.
+        Raises FencedError when somebody else took the seat, or the files or a request changed meanwhile: `open` again.
         """
+        stands = self._store.position(self._claim.partition)
+        if stands.epoch == self._claim.epoch and stands.catalog != self._claim.catalog:
+            self.open()  # A model that is not watched any longer may have nothing due, so that no landing would say so.
         if self._held is None:
             return None
         self._read(self._held)
