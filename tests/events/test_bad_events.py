@@ -14,7 +14,7 @@ from guardian.testing.example_events import LABEL, MODELS, PREDICTION, model_fil
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.json"))
 OF_PAIRS = {Reason.BAD_SHAPE, Reason.UNPAIRED}  # In test_inference and test_pairs.
-OF_LOGS = {Reason.TOMBSTONE, Reason.UNKNOWN_CONTENT_TYPE, Reason.NOT_ARROW, Reason.WRONG_PARTITION}
+OF_LOGS = {Reason.TOMBSTONE, Reason.UNKNOWN_CONTENT_TYPE, Reason.NOT_ARROW, Reason.WRONG_PARTITION, Reason.UNREADABLE}
 COUNTED_LATER = {Reason.NOT_A_CLASS, Reason.TOO_MANY_VERSIONS, Reason.LABELS_NOT_DECLARED}
 
 

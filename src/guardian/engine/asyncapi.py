@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guardian.engine.messages import incoming_schema, outgoing_schema
 from guardian.engine.topics import EVENTS, JSON, SPECS, full_name
 from guardian.events.envelope import ID_CHARS_MAX, LABEL_TYPE, PREDICTION_TYPE, SPECVERSION
+from guardian.events.halves import INFERENCE_TYPE, REQUEST_TYPE, RESPONSE_TYPE
 from guardian.events.schema import events_schema
 from guardian.events.unwrap import ARROW, BATCH, STRUCTURED
 
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
 ASYNCAPI: Final = "3.1.0"
 BINDINGS: Final = "0.5.0"  # Of the Kafka bindings.
 
-_EVENTS: Final = {PREDICTION_TYPE: "prediction", LABEL_TYPE: "label"}
+_EVENTS: Final = {
+    PREDICTION_TYPE: "prediction",
+    LABEL_TYPE: "label",
+    INFERENCE_TYPE: "inference",
+    REQUEST_TYPE: "inferenceRequest",
+    RESPONSE_TYPE: "inferenceResponse",
+}
+_HALF: Final = "inferenceHalf"  # The schema of both, request and response.
+_HALVES: Final = frozenset({REQUEST_TYPE, RESPONSE_TYPE})
+_BATCHED: Final = (PREDICTION_TYPE, LABEL_TYPE)  # What a model server logs comes one event a record.
 _MECHANISMS: Final = {"PLAIN": "plain", "SCRAM-SHA-256": "scramSha256", "SCRAM-SHA-512": "scramSha512"}
 _TITLES: Final = {STRUCTURED: "", JSON: "Binary"}
 _HEADER: Final = {"type": "string", "minLength": 1}
@@ -135,7 +145,7 @@ def _messages(spec: TopicSpec) -> Iterator[tuple[str, dict[str, Any]]]:
         name = _name_of(type_)
         for form in (form for form in spec.formats if form in _TITLES):
             yield f"{name}{_TITLES[form]}", _message(spec, type_, form)
-    events = [{"$ref": f"#/components/schemas/{_EVENTS[type_]}"} for type_ in spec.types if type_ in _EVENTS]
+    events = [{"$ref": _schema_of(type_)} for type_ in spec.types if type_ in _BATCHED]
     if BATCH in spec.formats:
         payload = {"type": "array", "minItems": 1, "items": {"oneOf": events}}
         yield f"{spec.name}Batch", _framed(spec, "Several events of one key's partition.", BATCH, payload)
@@ -145,16 +155,23 @@ def _messages(spec: TopicSpec) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _message(spec: TopicSpec, type_: str, form: str) -> dict[str, Any]:
-    schema = f"#/components/schemas/{_name_of(type_)}"
+    schema = _schema_of(type_)
     if form == STRUCTURED:
-        return _framed(spec, f"{type_}, structured.", form, {"$ref": schema}, title=type_)
+        payload: dict[str, Any] = {"$ref": schema}
+        if type_ in _HALVES:
+            payload = {"allOf": [payload, {"properties": {"type": {"const": type_}}}]}
+        return _framed(spec, f"{type_}, structured.", form, payload, title=type_)
     data = {"$ref": f"{schema}/properties/data"}
     told = _framed(spec, f"{type_}, binary: the envelope in headers.", form, data, title=type_)
     names = ("ce_specversion", "ce_type", "ce_id", "ce_source", "ce_time")
     fixed = {"ce_specversion": {"const": SPECVERSION}, "ce_type": {"const": type_}}
     told["headers"]["properties"] |= dict.fromkeys(names, _HEADER) | fixed
-    told["headers"]["required"] += names
+    told["headers"]["required"] += [name for name in names if name != "ce_time" or type_ in _TIMED]
     return told
+
+
+def _schema_of(type_: str) -> str:
+    return f"#/components/schemas/{_HALF if type_ in _HALVES else _name_of(type_)}"
 
 
 def _framed(spec: TopicSpec, summary: str, form: str, payload: dict[str, Any], *, title: str = "") -> dict[str, Any]:
@@ -192,7 +209,7 @@ def _moved(schema: Any) -> Any:
 
 def _name_of(type_: str) -> str:
     """Return what the document calls a type: `auditRecord` for `io.guardian.audit.record.v1`."""
-    return _camel(".".join(type_.split(".")[2:-1]))
+    return _EVENTS.get(type_) or _camel(".".join(type_.split(".")[2:-1]))
 
 
 def _camel(dotted: str) -> str:

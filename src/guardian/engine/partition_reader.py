@@ -10,6 +10,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from guardian.effects import Effects, StateWrite
 from guardian.engine.continuity import Answer, admit
 from guardian.engine.counting import Batch, Counting
@@ -18,9 +20,12 @@ from guardian.engine.fates import Fate, FencedError, fate_of
 from guardian.engine.halt import HALTED, UNKNOWN_TAIL, gap_record, halt, name_of, tell_lost
 from guardian.engine.land import land
 from guardian.engine.narrowing import Narrowing
-from guardian.errors import GuardianError
+from guardian.errors import GuardianError, InvalidStateError
+from guardian.events.dead_letter import Problem
 from guardian.events.pairs import STATE_NAME, Pairs
-from guardian.events.unwrap import unwrap
+from guardian.events.parts import JsonPart
+from guardian.events.reasons import Reason
+from guardian.events.unwrap import Unwrapped, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 HELD_BYTES_MAX: Final = 64 << 20  # Of one partition's records that wait; then no more are wanted.
 STEP_BYTES_MAX: Final = 32 << 20  # About so many bytes of records are counted in one transaction.
 AGAIN_AFTER_MS: Final = 5_000  # How long a fenced reader waits before it claims again, and a halted one before it looks again.
+UNTOLD: Final = 1 << 62  # The end of a log that was not looked at just now.
 MARKER: Final = 1  # Offsets that the end of a producer's transaction takes; a longer gap is audited.
 
 
@@ -69,6 +75,7 @@ class PartitionReader:
         self._models: dict[str, ModelFile] = {}
         self._pairs = Pairs(self._models)
         self._narrowing = Narrowing()
+        self._unreadable: set[int] = set()
         self._status = "free"
         self._stale = False
         self._look_at = 0
@@ -109,6 +116,7 @@ class PartitionReader:
         self._forget()
         self._status, self._known = "free", (earliest, end)  # And so it stays where the database is away: `work` takes it again.
         self.quiet_since = self._look_at = self._now()
+        self._standing()  # A partition that was added to the log has none, and must not be given one.
         claim = self._store.claim(self._partition, self.counting.owner)
         standing = self._standing()
         self._load(claim)
@@ -128,8 +136,13 @@ class PartitionReader:
         self._status, self._look_at = "fenced", self._now() + AGAIN_AFTER_MS
 
     def _standing(self) -> Standing:
-        found = self._store.standings(self._partition.topic)
-        return next(standing for standing in found if standing.claim.partition == self._partition)
+        for standing in self._store.standings(self._partition.topic):
+            if standing.claim.partition == self._partition:
+                return standing
+        raise InvalidStateError(
+            f"{name_of(self._partition)} was added to a log that is counted already",
+            hint="the number of partitions cannot change, or an id's events meet no longer: begin a topic under a new prefix",
+        )
 
     def _begin(self, tail: str, earliest: int, end: int) -> int | None:
         expected = self.claim.next_offset
@@ -242,8 +255,8 @@ class PartitionReader:
         standing = self._standing()
         if standing.status == HALTED:
             return False, None
-        offset, (earliest, end) = standing.claim.next_offset, self._known
-        return True, self.take(min(earliest, offset), max(end, offset))  # Where the log has moved on, `lost` says so.
+        earliest, _ = self._known
+        return True, self.take(min(earliest, standing.claim.next_offset), UNTOLD)  # Where the log ends, `lost` says.
 
     def _refresh(self) -> None:
         """Load again what the store holds, unless somebody else has claimed the partition."""
@@ -280,7 +293,13 @@ class PartitionReader:
         records = self._next(run)
         try:
             batch, effects = self._count(run.gap, records)
-            self._stale = True  # Memory is ahead of the store until this has landed.
+        except GuardianError as error:
+            self._failed(error, len(records))
+            return
+        except Exception as error:  # What one record does must not end every worker that is given the partition.
+            self._set_aside(error, records)
+            return
+        try:
             claim = land(self._store, self.claim, batch.next_offset, effects, self._now(), tail=tail_of(records[-1]))
         except GuardianError as error:
             self._failed(error, len(records))
@@ -288,6 +307,7 @@ class PartitionReader:
         self.counted += claim.next_offset - self.claim.next_offset
         self.counting.claim, self._stale = claim, False
         self._narrowing.reset()
+        self._unreadable.clear()
         run.records = run.records[len(records) :]
         run.gap = None
         if not run.records:
@@ -307,6 +327,15 @@ class PartitionReader:
                     return records[: max(place, 1)]
         return records
 
+    def _set_aside(self, error: Exception, records: Sequence[LogRecord]) -> None:
+        """Find the record because of which counting failed in a way that nobody foresaw; raise `error` where it is none."""
+        if not self._narrowing.narrow(records[0].offset, len(records)):
+            raise error
+        if len(records) == 1:
+            self._unreadable.add(records[0].offset)
+        self._stale = True
+        self._refresh()
+
     def _failed(self, error: GuardianError, taken: int) -> None:
         """Do what follows from a step that did not land."""
         self._stale = True
@@ -320,7 +349,7 @@ class PartitionReader:
 
     def _count(self, gap: tuple[int, int] | None, records: Sequence[LogRecord]) -> tuple[Batch, Effects]:
         self._stale = True
-        found = unwrap(records, self._pairs)
+        found = self._read(records)
         long_gap = gap is not None and gap[1] - gap[0] > MARKER
         first = records[0].offset if gap is None or long_gap else gap[0]
         batch = Batch(
@@ -332,12 +361,20 @@ class PartitionReader:
             received=found.times,
             digest=digest_of_records(records),
         )
-        effects = self.counting.count(batch, None, self._narrowing.buried, self._placement)
+        effects = self.counting.count(batch, None, self._narrowing.buried - self._unreadable, self._placement)
         if gap is not None and long_gap:
             effects.records.insert(0, gap_record(self._partition, gap, "hole"))
         if self._pairs.touched:
             effects.states.append(StateWrite("", STATE_NAME, self._pairs.to_bytes()))
         return batch, effects
+
+    def _read(self, records: Sequence[LogRecord]) -> Unwrapped:
+        if records[0].offset not in self._unreadable:
+            return unwrap(records, self._pairs)
+        (record,) = records
+        problem = Problem(Reason.UNREADABLE, "$", "Reading it failed in a way that was not foreseen: report it with the record.")
+        place, zero = np.array([record.offset], np.int64), np.zeros(1, np.int64)
+        return Unwrapped([JsonPart(0, [record.value or b""], {0: problem})], place, zero, np.array([record.timestamp], np.int64))
 
     def tick(self, kind: str, clocks: Mapping[str, int | None]) -> None:
         """Move clocks on by positioned records, and land that; nothing happens where the partition is not read."""

@@ -8,18 +8,21 @@ as long as a paused one does not know better, send the same things twice and los
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from guardian.audit.chain import parse_record
 from guardian.canonical import canonical, short_id
+from guardian.engine.fates import StoreBusyError
 from guardian.engine.outbox import SEQUENCE_DIGITS, SOURCE
 from guardian.engine.outgoing import NO_LETTER, Outgoing, letter_mark, letter_place
 from guardian.engine.topics import AUDIT, CHECKPOINT_TYPE, DEADLETTER, DEADLETTER_TYPE, RECORD_TYPE
+from guardian.errors import UnreachableError
 from guardian.units import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from guardian.audit.leaf import Sealed, StoredCheckpoint
     from guardian.engine.audit_port import AuditLog
@@ -69,14 +72,30 @@ class Relay:
         self._holding.give_up()
 
     def turn(self) -> int:
-        """Send a page of every stream that has more; return how many things left. Raises UnreachableError."""
+        """Send a page of every stream that has more; return how many things left.
+
+        Raises UnreachableError when a stream could not leave, after the others were tried: none waits behind another.
+        """
         if not self._holding.is_held():
             return 0
-        marks = self._store.marks()
-        sent: int = sum(self._outbox(topic, marks) for topic in self._store.outbox_topics())
-        sent += self._checkpoints(marks)
-        sent += sum(self._audit(head.stream, head.size, marks) for head in self._log.heads())
-        return sent + sum(self._letters(standing.claim.partition, marks) for standing in self._store.standings(self._topic))
+        marks, sent, refused = self._store.marks(), 0, None
+        for leave in self._streams(marks):
+            try:
+                sent += leave()
+            except StoreBusyError:
+                raise
+            except UnreachableError as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
+        return sent
+
+    def _streams(self, marks: dict[str, int]) -> Iterator[Callable[[], int]]:
+        """Yield what sends a page of each stream."""
+        yield from (partial(self._outbox, topic, marks) for topic in self._store.outbox_topics())
+        yield partial(self._checkpoints, marks)
+        yield from (partial(self._audit, head.stream, head.size, marks) for head in self._log.heads())
+        yield from (partial(self._letters, standing.claim.partition, marks) for standing in self._store.standings(self._topic))
 
     def _outbox(self, topic: str, marks: dict[str, int]) -> int:
         stream = f"outbox/{topic}"

@@ -54,12 +54,20 @@ def take_result(store: Store, value: bytes, now: Callable[[], int], say: Callabl
         if answer.type != COMPLETED_TYPE:
             raise msgspec.ValidationError(f"its type is {answer.type!r:.100}, not {COMPLETED_TYPE}")
         data = answer.data
+        _check_known(store, data)
         decision = Decision(ACTIONS[data.outcome], data.by[:TEXT_MAX], data.note[:TEXT_MAX], now())
         decide(store, seat_of(data.model), data.request, decision)  # A fleet's request is always decided at its seat.
         say(f"retraining of {data.model} {data.outcome}: request {data.request}")
     except (msgspec.DecodeError, UnicodeDecodeError, NotFoundError, WrongStateError) as error:
         _refuse(store, value, str(error), now())
         say(f"an answer of a trainer is not followed: {error}")
+
+
+def _check_known(store: Store, data: _Data) -> None:
+    """Raise NotFoundError unless there is the request: a machine names it whole, where a person may write its beginning."""
+    if not any(row["id"] == data.request and row["model"] == data.model for row in store.requests()):
+        hint = "answer with data.id and data.model of the request"
+        raise NotFoundError(f"{data.model} has no request {data.request!r:.100}", hint=hint)
 
 
 def _refuse(store: Store, value: bytes, why: str, at: int) -> None:

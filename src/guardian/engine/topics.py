@@ -18,6 +18,7 @@ from typing import Final, Literal
 
 from guardian.audit.leaf import RECORD_BYTES_MAX
 from guardian.events.envelope import EVENT_BYTES_MAX, LABEL_TYPE, PREDICTION_TYPE
+from guardian.events.halves import INFERENCE_TYPE, REQUEST_TYPE, RESPONSE_TYPE
 from guardian.events.unwrap import ARROW, BATCH, STRUCTURED
 from guardian.pipeline.consequences import ALERT_TOPIC, ALERT_TYPE, RETRAINING_TOPIC, RETRAINING_TYPE
 from guardian.units import DAY_MS
@@ -106,12 +107,12 @@ SPECS: Final = (
         EVENTS,
         "in",
         "What models said of their cases, and what turned out to be true.",
-        "the prediction's id, for a label as for the prediction itself",
+        "the prediction's id, for a label as for the prediction itself; the call's id of what a model server logs",
         EVENT_PARTITIONS,
         EVENT_RETENTION_MS,
         EVENT_RECORD_BYTES_MAX,
         (STRUCTURED, JSON, BATCH, ARROW),
-        (PREDICTION_TYPE, LABEL_TYPE),
+        (PREDICTION_TYPE, LABEL_TYPE, INFERENCE_TYPE, REQUEST_TYPE, RESPONSE_TYPE),
     ),
     TopicSpec(
         RESULTS,

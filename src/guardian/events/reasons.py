@@ -10,7 +10,7 @@ class Reason(StrEnum):
 
     `tombstone`, `unknown-content-type` and `not-arrow` are of whole records of a log; `not-a-class`, `too-many-versions` and
     `labels-not-declared` are found by coding, `value-out-of-range` by decoding and coding, `bad-shape` and `unpaired` where
-    requests and responses of a server are read as predictions, the rest by decoding.
+    requests and responses of a server are read as predictions, `unreadable` by a fleet's last resort, the rest by decoding.
     """
 
     TOMBSTONE = "tombstone"
@@ -38,3 +38,4 @@ class Reason(StrEnum):
     LABELS_NOT_DECLARED = "labels-not-declared"
     BAD_SHAPE = "bad-shape"
     UNPAIRED = "unpaired"
+    UNREADABLE = "unreadable"

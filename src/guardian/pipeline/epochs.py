@@ -114,9 +114,9 @@ class Timeline:
         return max((policy.window_of(rule) for policy, rule in rules), default=0)
 
     def oldest_pane(self, clock: int) -> int:
-        """Return the pane before which nothing is counted and no window reaches once the clock is here."""
-        spans = self.latest.spans
-        return spans.bounds(clock).known_from - self._widest_window_ms // spans.pane_ms - 1
+        """Return the pane before which nothing is counted and nothing is looked at once the clock is here."""
+        spans, silence = self.latest.spans, self.latest.model.spec.retire_after
+        return spans.bounds(clock).known_from - max(self._widest_window_ms, silence) // spans.pane_ms - 1
 
     def index(self, at: int) -> int:
         """Return the number of the epoch that holds at an instant."""

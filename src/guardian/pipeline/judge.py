@@ -347,17 +347,26 @@ class _Sitting:
 
         In a replay only other versions' predictions show that time has passed: the end of a recording is no silence.
         """
-        last, spec = self.state.versions[version].last, self.timeline.latest.model.spec
-        now = self.due_at if spec.clock == "live" else self._shown_until()
-        if self.memory.retired.get(version, last - 1) >= last or now < last + spec.retire_after:
+        spec = self.timeline.latest.model.spec
+        last = self._shown_until(version)
+        now = self.due_at if spec.clock == "live" else self._shown_until(None)
+        if last is None or now is None or now < last + spec.retire_after or self.memory.retired.get(version) == last:
             return
         self.memory.retire(version, last)
         self.close([key for key in self.memory.tracks if key.version == version])
 
-    def _shown_until(self) -> int:
-        """Return the end of the newest pane with predictions that has ended by now."""
+    def _shown_until(self, version: str | None) -> int | None:
+        """Return the end of the newest pane with predictions that began before now, of a version or of any.
+
+        What was counted since is not looked at: a judge that comes late must decide as one that came in time.
+        """
         pane = self.timeline.latest.spans.pane_ms
-        return max(((p + 1) * pane for _, p in self.state.panes if (p + 1) * pane <= self.due_at), default=self.due_at - pane)
+        shown = (
+            (ordinal + 1) * pane
+            for (name, ordinal), found in self.state.panes.items()
+            if (version is None or name == version) and ordinal * pane < self.due_at and found.predictions
+        )
+        return max(shown, default=None)
 
     def close(self, keys: list[AlertKey]) -> None:
         """Close alerts as stale."""
