@@ -5,6 +5,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -19,6 +20,7 @@ from guardian.engine.messages import DATA
 from guardian.engine.topics import SPECS
 from guardian.entrypoints.cli import main
 from guardian.events.encode import LabelData, PredictionData, encode_label, encode_prediction
+from guardian.events.schema import events_schema
 from guardian.events.unwrap import ARROW, BATCH, STRUCTURED
 
 # The official schemas come as an npm package; they are fetched, not kept here.
@@ -117,6 +119,42 @@ def test_events_that_guardian_makes_are_what_it_says_they_are():
     validator("eventsBatch").validate([prediction, label])
     for name, wrong in (("prediction", label), ("label", prediction), ("predictionBinary", prediction), ("eventsBatch", [])):
         assert not validator(name).is_valid(wrong)
+
+
+def types_of(value):
+    """Yield every CloudEvents type that a schema fixes."""
+    if isinstance(value, dict):
+        kind = value.get("properties", {}).get("type", {})
+        yield from [kind["const"]] if "const" in kind else kind.get("enum", ())
+        value = list(value.values())
+    for each in value if isinstance(value, list) else ():
+        yield from types_of(each)
+
+
+def test_every_type_of_the_events_schema_is_some_messages():
+    types = set(types_of(events_schema()))
+    assert len(types) == 5
+    (spec,) = (spec for spec in SPECS if spec.name == "events")
+    assert types == set(spec.types)
+    own = [FULL["components"]["messages"][name] for name in message_names(spec)]
+    assert {message["title"] for message in own if "title" in message} == types
+
+
+def test_events_of_model_servers_are_what_it_says_they_are():
+    page = (Path(__file__).parents[2] / "docs/events.md").read_text("utf-8")
+    examples = [json.loads(text) for text in re.findall(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)]
+    (response,) = (each for each in examples if each["type"].endswith(".response"))
+    (whole,) = (each for each in examples if each["type"] == "io.guardian.inference.v1")
+    request = {**response, "type": response["type"].replace(".response", ".request")}
+    validator("inferenceRequest").validate(request)
+    validator("inferenceResponse").validate(response)
+    validator("inferenceResponseBinary").validate(response["data"])
+    validator("inference").validate(whole)
+    for name, wrong in (("inferenceRequest", response), ("inferenceResponse", request), ("inference", request)):
+        assert not validator(name).is_valid(wrong)
+    assert not validator("eventsBatch").is_valid([whole])  # A batch holds predictions and labels.
+    needed = {name: FULL["components"]["messages"][name]["headers"]["required"] for name in ("inferenceBinary", "labelBinary")}
+    assert ["ce_time" in each for each in needed.values()] == [False, True]
 
 
 def test_schemas_of_data_are_schemas():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guardian.engine.messages import incoming_schema, outgoing_schema
 from guardian.engine.topics import EVENTS, JSON, SPECS, full_name
 from guardian.events.envelope import ID_CHARS_MAX, LABEL_TYPE, PREDICTION_TYPE, SPECVERSION
-from guardian.events.halves import INFERENCE_TYPE, REQUEST_TYPE, RESPONSE_TYPE
+from guardian.events.halves import INFERENCE_TYPE, REQUEST_TYPE, RESPONSE_TYPE, TYPES
 from guardian.events.schema import events_schema
 from guardian.events.unwrap import ARROW, BATCH, STRUCTURED
 
@@ -166,7 +166,9 @@ def _message(spec: TopicSpec, type_: str, form: str) -> dict[str, Any]:
     names = ("ce_specversion", "ce_type", "ce_id", "ce_source", "ce_time")
     fixed = {"ce_specversion": {"const": SPECVERSION}, "ce_type": {"const": type_}}
     told["headers"]["properties"] |= dict.fromkeys(names, _HEADER) | fixed
-    told["headers"]["required"] += [name for name in names if name != "ce_time" or type_ in _TIMED]
+    told["headers"]["required"] += [
+        name for name in names if name != "ce_time" or type_ not in TYPES
+    ]  # A server may leave it to the record.
     return told
 
 
