@@ -43,7 +43,7 @@ RIVAL_S: Final = 120.0
 A_DAY: Final = 200_000
 TAIL: Final = PARTITIONS * 20_000  # Records that are left out at the end of a race: the last batches wait to be filled.
 FORGETFUL: Final = 50_000  # Predictions a day where rows of the ledger are to expire soon.
-SLEEPY: Final = {"BATCH_WAIT": "100ms", "JUDGE_EVERY": "100ms"}
+WAKEFUL: Final = {"BATCH_WAIT": "100ms", "JUDGE_EVERY": "100ms"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def race(bench: Bench, broker: Broker, until: int, cores: list[int] = CORES[:1],
 
 def singles(bench: Bench) -> Iterator[Row]:
     """One worker, single JSON events; the same beside poison; two workers."""
-    count, runs = bench.size(600_000, 200_000), bench.size(3, 2)
+    count, runs = bench.size(600_000, 200_000), bench.size(3, 1)
     with bench.ground.topics("json") as (broker, producer):
         fill(producer, broker.events, events.singles(count, PARTITIONS, a_day=A_DAY))
         yield _against_nothing(bench, broker, count - TAIL, runs)
@@ -135,7 +135,7 @@ def _against_two(bench: Bench, broker: Broker, count: int, runs: int) -> Row:
 
 def tables(bench: Bench) -> Iterator[Row]:
     """One worker, Arrow records; and its memory over many of them."""
-    count = bench.size(5_000_000, 1_500_000)
+    count = bench.size(5_000_000, 1_200_000)
     with bench.ground.topics("arrow") as (broker, producer):
         records = fill(producer, broker.events, events.tables(count, PARTITIONS, a_day=FORGETFUL))
         each = count / records
@@ -167,14 +167,14 @@ def _memory(bench: Bench, broker: Broker, records: int, each: float) -> Row:
 
 def databases(bench: Bench) -> Iterator[Row]:
     for kind in stores.KINDS:
-        wall, cpu, said = stores.race(bench.ground, kind, bench.size(12, 6))
+        wall, cpu, said = stores.race(bench.ground, kind, bench.size(9, 4))
         measured = f"{wall:.2f}, of the worker's processor time {cpu:.2f} ({said})"
         yield (f"PostgreSQL / SQLite, the same counting without a broker, {kind} in steps of 20 thousand", ">= 0.8", measured)
 
 
 def delays(bench: Bench) -> Iterator[Row]:
-    for settings, name in (({}, "settings as they come"), (SLEEPY, "batch_wait and judge_every of 100 ms")):
-        seconds, alerts = delay.delays(bench.ground, bench.size(250, 30), settings)
+    for settings, name in (({}, "settings as they come"), (WAKEFUL, "batch_wait and judge_every of 100 ms")):
+        seconds, alerts = delay.delays(bench.ground, bench.size(200, 16), settings)
         middle, most = np.quantile(seconds, [0.5, 0.99])
         said = f"p50 {middle:.2f} s, p99 {most:.2f} s ({len(seconds)} instants, {alerts} alerts, {len(delay.MODELS)} models)"
         yield (f"watermark passed (acknowledged by the broker) to verdict and alert in the database, {name}", "p99 < 1 s", said)
