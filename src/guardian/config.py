@@ -88,12 +88,12 @@ class Settings:
     """Every setting. Spans are milliseconds here and durations such as `30s` in the file, under the name without `_ms`.
 
     Attributes:
-        batch_events: Events that are counted and landed in one transaction.
-        batch_wait_ms: How long a worker waits for a batch to fill.
-        poll_ms: Pause of the engine when the inbox is empty.
+        batch_events: Events that are counted and landed in one transaction; in a fleet, records of Kafka, which may hold several.
+        batch_wait_ms: How long a fleet's worker waits for a batch to fill.
+        poll_ms: Pause of the embedded engine when the inbox is empty.
         checkpoint_every_ms: How often the audit log's heads are signed.
-        tick_every_ms: How often silent partitions of live clocks are looked for.
-        judge_every_ms: How often a fleet's judge looks whether a model's clock has moved.
+        tick_every_ms: How often silence under live clocks is looked for, and files are read again.
+        judge_every_ms: Pause of a fleet's judge and of its relay when there was nothing to do.
         session_timeout_ms: After how long without a heartbeat a worker's partitions go to others.
         watchdog_ms: After how long without progress on a log that has more a worker gives up, for its supervisor to start anew.
         database: URL of a PostgreSQL database; empty means the home's SQLite file.
@@ -101,19 +101,28 @@ class Settings:
         topic_prefix: What the names of topics begin with.
         group: The workers' consumer group.
         partitioner: How producers choose an event's partition from its key.
-        broker_security: How workers talk to the broker.
-        broker_mechanism: How they say who they are.
+        broker_security: How every command that needs the broker talks to it.
+        broker_mechanism: How it says who it is.
         broker_user: As whom.
         broker_password: With which password; best given in the environment.
         broker_ca: File of the certificates to trust; empty means the system's.
     """
 
-    batch_events: int = _count(20_000, "Events counted and landed in one transaction.", low=1, high=1_000_000)
-    batch_wait_ms: int = _span(500, "How long a worker waits for a batch to fill.", low_ms=1, high_ms=MINUTE_MS)
-    poll_ms: int = _span(500, "Pause when the inbox is empty.", low_ms=1, high_ms=MINUTE_MS)
+    batch_events: int = _count(
+        20_000,
+        "Events counted and landed in one transaction; in a fleet, records of Kafka, which may hold several.",
+        low=1,
+        high=1_000_000,
+    )
+    batch_wait_ms: int = _span(500, "How long a fleet's worker waits for a batch to fill.", low_ms=1, high_ms=MINUTE_MS)
+    poll_ms: int = _span(500, "Pause of the embedded engine when the inbox is empty.", low_ms=1, high_ms=MINUTE_MS)
     checkpoint_every_ms: int = _span(HOUR_MS, "How often the audit log is signed.", low_ms=1_000, high_ms=30 * DAY_MS)
-    tick_every_ms: int = _span(MINUTE_MS, "How often silence is looked for.", low_ms=1_000, high_ms=DAY_MS)
-    judge_every_ms: int = _span(500, "How often a fleet's judge looks whether a clock has moved.", low_ms=10, high_ms=HOUR_MS)
+    tick_every_ms: int = _span(
+        MINUTE_MS, "How often silence under live clocks is looked for, and files are read again.", low_ms=1_000, high_ms=DAY_MS
+    )
+    judge_every_ms: int = _span(
+        500, "Pause of a fleet's judge and of its relay when there was nothing to do.", low_ms=10, high_ms=HOUR_MS
+    )
     session_timeout_ms: int = _span(
         15_000, "After how long without a heartbeat a worker's partitions go to others.", low_ms=6_000, high_ms=30 * MINUTE_MS
     )
@@ -142,13 +151,13 @@ class Settings:
     )
     broker_security: str = _text(
         "plaintext",
-        "How workers talk to the broker: plaintext, tls, sasl (over plaintext) or sasl_tls.",
+        "How every command that needs the broker talks to it: plaintext, tls, sasl (over plaintext) or sasl_tls.",
         pattern="plaintext|tls|sasl|sasl_tls",
         hint="write plaintext, tls, sasl or sasl_tls",
     )
     broker_mechanism: str = _text(
         "SCRAM-SHA-512",
-        "How workers say who they are, with sasl.",
+        "How commands say who they are, with sasl.",
         pattern="PLAIN|SCRAM-SHA-256|SCRAM-SHA-512",
         hint="write PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
     )
