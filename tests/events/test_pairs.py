@@ -333,6 +333,9 @@ def test_headers_are_utf_8_and_a_time_must_come_from_somewhere():
     record = half("request")
     broken = replace(record, headers=(*record.headers, ("ce_subject", b"\xff")))
     assert only(Pairs(MODELS).take(broken)).problem.reason is Reason.NOT_CLOUDEVENTS
+    named = only(Pairs(MODELS).take(replace(record, headers=(*record.headers, ("ce_caf\udce9", b"1"))))).problem
+    assert (named.reason, named.place) == (Reason.NOT_CLOUDEVENTS, "$.caf\\udce9")
+    assert named.detail.isascii()
     timeless = replace(half("request", time=None), timestamp=-1)
     assert only(Pairs(MODELS).take(timeless)).problem.place == "$.time"
     tombstone = replace(record, value=None)
@@ -360,8 +363,22 @@ def test_an_envelope_in_structured_mode_that_cannot_be_read(event, reason, place
     assert found.problem.detail.endswith(".")
 
 
+def test_a_header_that_is_null_is_none():
+    record = half("request")
+    for name in ("ce_subject", "ce_id", "CE_Type", "content-type"):
+        assert half_of(replace(record, headers=(*record.headers, (name, None)))) == half_of(record)
+    for name in ("ce_id", "ce_specversion", "ce_source"):
+        lacking = tuple(header for header in record.headers if header[0] != name)
+        assert half_of(replace(record, headers=(*lacking, (name, None)))) == half_of(replace(record, headers=lacking))
+
+
 @given(
-    st.lists(st.tuples(st.sampled_from(["type", "id", "time", "specversion", "source", "x y", "data"]), st.binary(max_size=12)))
+    st.lists(
+        st.tuples(
+            st.sampled_from(["type", "id", "time", "specversion", "source", "x y", "data", "\udce9"]),
+            st.none() | st.binary(max_size=12),
+        )
+    )
 )
 def test_no_headers_break_the_reading(drawn):
     record = half("request")

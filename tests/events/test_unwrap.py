@@ -148,11 +148,25 @@ def test_a_record_is_what_its_content_type_says(record, fate):
         (binary(PREDICTION, ce_time=b"2018-W44-2"), Reason.BAD_TIME),
         (binary(PREDICTION, ce_time=b"20181030T180000Z"), Reason.BAD_TIME),
         (binary(PREDICTION, ce_source=b"\xff"), Reason.NOT_CLOUDEVENTS),
+        (binary(PREDICTION, **{"ce_caf\udce9": b"1"}), Reason.NOT_CLOUDEVENTS),
+        (binary(PREDICTION, **{"caf\udce9": b"1"}), "PredictionRows"),
         (binary(PREDICTION, ce_source=b"x" * EVENT_BYTES_MAX), Reason.TOO_LARGE),
     ],
 )
 def test_binary_mode_is_structured_json_in_other_clothes(record, fate):
     assert only(record) == fate
+
+
+@pytest.mark.parametrize("pairs", [None, Pairs(MODELS)])
+@pytest.mark.parametrize("name", ["ce_id", "CE_type", "ce_time", "ce_subject", "content-type", "other"])
+def test_a_header_that_is_null_is_none(name, pairs):
+    for event in (PREDICTION, LABEL):
+        record, lacking = binary(event), binary(event)
+        lacking.headers = [header for header in record.headers if header[0] != name.lower()]
+        record.headers = [*lacking.headers, (name, None)]
+        assert decoded(unwrapped(record, pairs=pairs)) == decoded(unwrapped(lacking, pairs=pairs))
+        record.headers = [*binary(event).headers, (name, None)]
+        assert decoded(unwrapped(record, pairs=pairs)) == decoded(unwrapped(binary(event), pairs=pairs))
 
 
 @pytest.mark.parametrize(

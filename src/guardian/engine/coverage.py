@@ -27,7 +27,10 @@ def digest_of_values(values: Sequence[bytes]) -> str:
 
 
 def digest_of_records(records: Sequence[LogRecord]) -> str:
-    """Return `digest_of_values` of records; of one whose headers say part of the event, each header is a value before it."""
+    """Return `digest_of_values` of records; of one whose headers say part of the event, each header is a value before it.
+
+    A header is its name, a byte 0, and a byte 1 with its value, or a second byte 0 where that is null.
+    """
     headers = [record.headers for record in records]
     if headers.count(headers[0]) == len(headers) and not _says_something(headers[0]):
         return digest_of_values([record.value or b"" for record in records])
@@ -39,7 +42,7 @@ def tail_of(record: LogRecord) -> str:
     return f"{record.timestamp}/{digest_of_records([record])}"
 
 
-def _says_something(headers: Sequence[tuple[str, bytes]]) -> bool:
+def _says_something(headers: Sequence[tuple[str, bytes | None]]) -> bool:
     return any(name.lower().startswith(BINARY_MODE) for name, _ in headers)
 
 
@@ -47,4 +50,12 @@ def _values(record: LogRecord) -> list[bytes]:
     value = record.value or b""
     if not _says_something(record.headers):
         return [value]
-    return [*(name.encode() + b"\0" + said for name, said in record.headers), value]
+    return [*(_bytes_of(name) + (b"\0\0" if said is None else b"\0\1" + said) for name, said in record.headers), value]
+
+
+def _bytes_of(name: str) -> bytes:
+    """Return a name as it lies in the log: what is not UTF-8 there is lone surrogates here (PEP 383)."""
+    try:
+        return name.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # Surrogates that stand for no byte; no reader of a log makes them.
+        return name.encode(errors="surrogatepass")

@@ -68,14 +68,16 @@ class LogRecord(Protocol):
         timestamp: When the log, or its producer, says that it took it in, UTC milliseconds.
         key: The prediction id, or None.
         value: The bytes; None is a tombstone.
-        headers: Names and values, in order.
     """
 
     offset: int
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """Names and values, in order; a value may be null. Bytes of a name that are not UTF-8 are lone surrogates (PEP 383)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,10 @@ def structured(headers: Mapping[str, bytes], value: bytes) -> bytes | Problem:
         data = _raw(value)  # Or else data could close their own field, and open others.
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return not_json(value, error)
-    return msgspec.json.encode({**attributes, "data": data})
+    try:
+        return msgspec.json.encode({**attributes, "data": data})
+    except UnicodeEncodeError:
+        return Problem(Reason.NOT_CLOUDEVENTS, "$", "The name of a header is not UTF-8.")
 
 
 def _attributes(headers: Mapping[str, bytes]) -> dict[str, Any]:

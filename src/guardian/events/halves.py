@@ -57,8 +57,8 @@ class Message(Protocol):
         """The event in structured JSON, or its data in binary mode."""
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Names and values; `ce_` and more in binary mode."""
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """Names and values; `ce_` and more in binary mode. One without a value is none."""
 
 
 class Half(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -138,7 +138,7 @@ def half_of(message: Message) -> Half | Problem | None:
 
 
 def _header(message: Message, name: str) -> bytes | None:
-    return next((value for key, value in reversed(message.headers) if key.lower() == name), None)
+    return next((value for key, value in reversed(message.headers) if value is not None and key.lower() == name), None)
 
 
 def _is_structured(message: Message) -> bool:
@@ -174,7 +174,8 @@ def _structured(message: Message) -> Half | Problem | None:
 
 
 def _binary(message: Message) -> Half | Problem | None:
-    headers = {name.lower(): value for name, value in message.headers if name.lower().startswith(_PREFIX)}
+    said = ((name.lower(), value) for name, value in message.headers if value is not None)
+    headers = {name: value for name, value in said if name.startswith(_PREFIX)}
     if sum(map(len, headers.values())) > EVENT_BYTES_MAX:
         return Problem(Reason.TOO_LARGE, "$", f"The headers of an event have at most {EVENT_BYTES_MAX} bytes.")
     for name in ("specversion", "id"):  # The library would make them up.
@@ -212,7 +213,12 @@ def _invalid(errors: Mapping[str, Sequence[Exception]]) -> Problem:
     """Return the first thing wrong that the library found."""
     name, found = next(iter(errors.items()))
     reasons = {"id": Reason.BAD_ID, "specversion": Reason.UNKNOWN_SPECVERSION, "time": Reason.BAD_TIME}
-    return Problem(reasons.get(name, Reason.NOT_CLOUDEVENTS), f"$.{name}", f"{found[0]}.")
+    return Problem(reasons.get(name, Reason.NOT_CLOUDEVENTS), _shown(f"$.{name}"), _shown(f"{found[0]}."))
+
+
+def _shown(text: str) -> str:
+    """Return text in which bytes of a header's name that are not UTF-8 are spelled out."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _half(message: Message, said: Mapping[str, Any], time: int | None, payload: bytes) -> Half | Problem:

@@ -102,7 +102,7 @@ def _is_plain(records: Sequence[Message], values: list[bytes | None], pairs: Pai
     return not any(concerns(records[i]) for i in _others(values))
 
 
-def _lowered(headers: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
+def _lowered(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, bytes]:
     """Return headers by name in lower case, the last of each name; a header without a value is none."""
     return {name.lower(): value for name, value in headers if value is not None}
 

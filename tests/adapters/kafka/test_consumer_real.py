@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy as DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
-from guardian.adapters.kafka import admin
+from guardian.adapters.kafka import admin, app
 from guardian.adapters.kafka.app import run
 from guardian.adapters.kafka.connection import Broker, BrokerUnreachableError
 from guardian.adapters.kafka.producer import Outgoing, Producer
@@ -49,6 +50,7 @@ class ListReader:
         self.halted: set[int] = set()
         self.moves: dict[int, int | None] = {}
         self.full: set[int] = set()
+        self.stuck: set[int] = set()
         self.failing = 0
         self.error: Exception | None = None
         self.holes: set[tuple[int, int, int]] = set()
@@ -68,6 +70,8 @@ class ListReader:
         if self.error:
             raise self.error
         number, first = partition.number, records[0].offset
+        if number in self.stuck:
+            return self.next[number]
         if number in self.back:
             self.next[number] = self.back.pop(number)
             return self.next[number]
@@ -415,15 +419,59 @@ def test_what_the_reader_cannot_deal_with_ends_the_worker(broker: Broker, produc
     assert worker.error is reader.error
 
 
-def test_a_worker_that_stands_still_gives_up(broker: Broker, producer: Producer) -> None:
+def test_a_worker_that_stands_still_gives_up(broker: Broker, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "POLL_RECORDS", 2)
     reader = ListReader()
-    reader.full = {0}
+    reader.stuck = {0}
     write(producer, broker.events, values(5), 0)
     write(producer, broker.events, values(5), 1)
     worker = Running(broker, reader, watchdog_s=3.0)
     until(lambda: not worker.thread.is_alive(), "the worker gives up")
     assert (worker.code, worker.error) == (GIVEN_UP, None)
     assert [line for line in worker.lines if line.startswith(f"giving up: {broker.events}/0 has more")]
+
+
+@pytest.mark.slow
+def test_a_worker_whose_reader_wants_nothing_for_a_while_does_not_give_up(broker: Broker, producer: Producer) -> None:
+    reader = ListReader()
+    reader.full = {0}
+    write(producer, broker.events, values(5), 0)
+    with running(broker, reader, watchdog_s=2.0):
+        time.sleep(5.0)
+        assert reader.count() == 0
+        reader.full = set()
+        until(lambda: reader.count() == 5, "it is read when it is wanted")
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_a_header_whose_name_is_not_utf_8_costs_its_neighbours_nothing(broker: Broker, compression: str | None) -> None:
+    reader = ListReader()
+    builder, codec = DefaultRecordBatchBuilder, 1 if compression else 0
+
+    async def produce() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, compression_type=compression) as producer:
+            for first in (0, 3, 6):
+                batch = producer.create_batch()
+                batch._builder = builder(2, codec, 0, -1, -1, 0, 1 << 20)  # The one in C cannot write such a name.
+                for number in range(first, first + 3):
+                    name = Latin1("caf\xe9") if number in {1, 4, 5} else "caf\xe9"
+                    batch.append(key=None, value=b"%d" % number, timestamp=None, headers=[(name, b"1"), ("none", None)])
+                await (await producer.send_batch(batch, broker.events, partition=0))
+
+    asyncio.run(produce())
+    with running(broker, reader):
+        until(lambda: reader.count() == 9, "all is read")
+    assert (reader.values[0], reader.offsets[0]) == (values(9), list(range(9)))
+    assert not reader.losses
+
+
+class Latin1(str):
+    """A name as a producer writes it that knows nothing of UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return super().encode("latin-1")
 
 
 @pytest.mark.slow

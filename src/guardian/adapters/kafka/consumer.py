@@ -22,7 +22,7 @@ from guardian.engine.fates import StoreBusyError
 from guardian.engine.ports import Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
     from faust.types import TP
@@ -58,11 +58,19 @@ class Reading:
 
     async def patiently(self, question: Callable[[], T], over: Callable[[], bool]) -> T:
         """Ask the reader, again and again while the database is away. Raises SupersededError once `over` says so."""
+
+        async def asked() -> T:
+            return question()
+
+        return await self.repeat(asked, over)
+
+    async def repeat(self, step: Callable[[], Awaitable[T]], over: Callable[[], bool]) -> T:
+        """Take a step that asks the reader, from its beginning whenever the database is away. Raises as `patiently` does."""
         for attempt in range(1 << 62):
             if attempt and over():
                 break
             try:
-                return question()
+                return await step()
             except StoreBusyError as error:
                 if attempt == len(BUSY_S):  # Once, and not for every hiccup.
                     self.say(f"waiting: {error}")
@@ -158,11 +166,12 @@ class EventConsumer(Consumer):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.can_resume_flow.wait(), POLL_S)
         elif not self._placed:
-            await self._place()
+            await self._reading.repeat(self._place, self._over())  # As a whole: how far the log goes changes meanwhile.
         else:
-            fetched = await self._thread.call_thread(self._thread.fetch, await self._wanted(), POLL_S)
+            wanted = await self._wanted()
+            fetched = await self._thread.call_thread(self._thread.fetch, wanted, POLL_S)
             if fetched.placement == self._placement and self.flow_active:
-                await self._take(fetched)
+                await self._take(fetched, wanted)
 
     async def _place(self) -> None:
         """Ask where to read from, and seek there."""
@@ -171,7 +180,9 @@ class EventConsumer(Consumer):
         try:
             others = await self._thread.call_thread(self._thread.committed, [tp for tp in share if tp not in ours])
             extents = await self._thread.call_thread(self._thread.extents, list(ours))
-            offsets = await self._ask(lambda: self._reading.reader.assigned({ours[tp]: extents[tp] for tp in ours}))
+            if number != self._placement:  # To claim now what was taken away meanwhile would fence off who has it.
+                return
+            offsets = self._reading.reader.assigned({ours[tp]: extents[tp] for tp in ours})
             seeks = {tp: offset for tp, partition in ours.items() if (offset := offsets[partition]) is not None}
             halted = ours.keys() - seeks.keys()
             await self._thread.call_thread(self._thread.place, number, {**others, **seeks}, halted)
@@ -192,7 +203,7 @@ class EventConsumer(Consumer):
         ours = await self._ask(lambda: [tp for tp, place in self._share.items() if tp not in self._halted and wants(place)])
         return frozenset(ours).union(tp for tp in self._get_active_partitions() if tp.topic != topic)
 
-    async def _take(self, fetched: Fetched) -> None:
+    async def _take(self, fetched: Fetched, wanted: frozenset[TopicPartition]) -> None:
         """Hand on what was fetched, for as long as the placement holds."""
         for tp, records in fetched.records.items():
             partition = self._share.get(tp)
@@ -207,7 +218,7 @@ class EventConsumer(Consumer):
         for tp in fetched.lost:
             await self._lost(tp)
         if fetched.standings:
-            read = self._share.keys() - self._halted
+            read = (self._share.keys() & wanted) - self._halted  # What the reader has no use for now need not get on.
             self._reading.watch.look({tp: standing for tp, standing in fetched.standings.items() if tp in read})
 
     async def _pass_on(self, tp: TopicPartition, records: Sequence[Any]) -> None:
@@ -250,8 +261,11 @@ class EventConsumer(Consumer):
             await self._thread.call_thread(self._thread.move, self._placement, seeks, halted)
 
     async def _ask(self, question: Callable[[], T]) -> T:
+        return await self._reading.patiently(question, self._over())
+
+    def _over(self) -> Callable[[], bool]:
         number = self._placement
-        return await self._reading.patiently(question, lambda: number != self._placement or self.should_stop)
+        return lambda: number != self._placement or self.should_stop
 
     async def _again(self, error: KafkaError) -> None:
         """The broker did not answer: make the placement anew, after a pause. Raises what trying again cannot mend."""

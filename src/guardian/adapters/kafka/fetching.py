@@ -24,6 +24,8 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode.threads import WorkerThread
 
+from guardian.adapters.kafka.lenient import keep_bytes, leniently
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -100,6 +102,7 @@ class FetchingThread(AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect."""
         await super().on_start()
+        keep_bytes()
         fetcher = self._ensure_consumer()._fetcher
         fetcher._records = _AsTheyAre(cast("Any", self.app).guardian.topic)
 
@@ -197,7 +200,9 @@ class _AsTheyAre(OrderedDict[TopicPartition, Any]):
 
     def __setitem__(self, partition: TopicPartition, result: Any) -> None:
         if partition.topic == self._topic and isinstance(result, FetchResult):
-            result._partition_records._consumer_record = _itself
+            parts = result._partition_records
+            parts._consumer_record = _itself
+            parts._records_iterator = leniently(parts)
         super().__setitem__(partition, result)
 
 
