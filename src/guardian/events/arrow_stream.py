@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from guardian.events.arrow_columns import is_text
+from guardian.events.arrow_types import unreadable
 from guardian.events.dead_letter import Problem
-from guardian.events.envelope import RECORD_BYTES_MAX, RECORD_EVENTS_MAX
+from guardian.events.envelope import EVENTS_FREE, RECORD_BYTES_MAX, RECORD_EVENTS_MAX, ROW_BYTES_MIN
 from guardian.events.reasons import Reason
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def read_stream(data: bytes) -> list[Any] | Problem:
     except _RefusedError as refused:
         return refused.problem
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
-        return Problem(Reason.NOT_ARROW, "$", f"It is no Arrow IPC stream, or a broken one: {_one_line(error)}.")
+        return Problem(Reason.NOT_ARROW, "$", _broken(error))
 
 
 def joined(batches: list[Any]) -> list[Any]:
@@ -54,8 +55,9 @@ def joined(batches: list[Any]) -> list[Any]:
         return batches
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200].rstrip(".")
+def _broken(error: Exception) -> str:
+    said = " ".join(str(error).split())[:200].rstrip(".")
+    return f"It is no Arrow IPC stream, or a broken one: {said}."
 
 
 def _batches(data: bytes) -> Iterator[Any]:
@@ -63,19 +65,39 @@ def _batches(data: bytes) -> Iterator[Any]:
         raise _RefusedError(f"A record has at most {RECORD_BYTES_MAX} bytes, this one {len(data)}.", Reason.TOO_LARGE)
     if any(map(_is_compressed, pa.ipc.MessageReader.open_stream(data))):
         raise _RefusedError("Buffers must not be compressed: let the log compress its records.")
-    reader = pa.ipc.open_stream(data)
-    _check_names("", reader.schema)
+    reader = _opened(data)
     rows = 0
     for batch in reader:
         rows += batch.num_rows
-        if rows > RECORD_EVENTS_MAX:
-            raise _RefusedError(f"A record holds at most {RECORD_EVENTS_MAX} events.", Reason.TOO_LARGE)
+        _check_rows(rows, len(data))
         batch.validate(full=True)
         shared = [column for whole in batch.columns for column in _sharing(whole)]
         if sum(map(_at_most, shared)) > RECORD_BYTES_MAX and sum(map(_grown, shared)) > RECORD_BYTES_MAX:
             raise _RefusedError(f"Written out, its texts have more than {RECORD_BYTES_MAX} bytes.", Reason.TOO_LARGE)
         if batch.num_rows:
             yield _without_views(batch)
+
+
+def _opened(data: bytes) -> Any:
+    """Return a reader of a stream whose columns have names of their own, and types that can be read."""
+    try:
+        reader = pa.ipc.open_stream(data)
+    except Exception as error:  # An extension type's own code reads what the stream says of it, and may raise anything.
+        raise _RefusedError(_broken(error)) from error
+    _check_names("", reader.schema)
+    problem = unreadable("", reader.schema)
+    if problem:
+        raise _RefusedError(problem)
+    return reader
+
+
+def _check_rows(rows: int, size: int) -> None:
+    """Refuse more rows than a record may have, or than its bytes can say anything of."""
+    if rows > RECORD_EVENTS_MAX:
+        raise _RefusedError(f"A record holds at most {RECORD_EVENTS_MAX} events.", Reason.TOO_LARGE)
+    if rows > max(EVENTS_FREE, size // ROW_BYTES_MIN):
+        detail = f"{rows} rows in {size} bytes: beyond {EVENTS_FREE} rows, a row with an id has at least {ROW_BYTES_MIN} bytes."
+        raise _RefusedError(detail, Reason.TOO_LARGE)
 
 
 def _without_views(batch: Any) -> Any:
@@ -115,8 +137,12 @@ def _sharing(column: Any) -> Iterator[Any]:
     if pa.types.is_struct(kind):
         for field in column.flatten():
             yield from _sharing(field)
-    elif pa.types.is_string_view(kind) or (pa.types.is_dictionary(kind) and is_text(kind.value_type)):
+    elif pa.types.is_string_view(kind) or (pa.types.is_dictionary(kind) and _is_shared(kind.value_type)):
         yield column
+
+
+def _is_shared(kind: Any) -> bool:
+    return is_text(kind) or bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _at_most(column: Any) -> int:
@@ -139,7 +165,7 @@ def _lengths(texts: Any) -> Any:
     if pa.types.is_string_view(texts.type):  # A view is 16 bytes, the first four of which are the length.
         found = np.frombuffer(layout, np.int32)[texts.offset * 4 :][: len(texts) * 4 : 4].astype(np.int64)
     else:
-        width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+        width = np.int64 if pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type) else np.int32
         ends = np.frombuffer(layout, width)[texts.offset :][: len(texts) + 1].astype(np.int64)
         found = ends[1:] - ends[:-1]
     return np.where(valid, found, 0) if len(found) else np.zeros(len(texts), np.int64)

@@ -54,17 +54,29 @@ SOURCE: Final = "/arrow"  # Of a row that is written out.
 
 
 def misfit(schema: Any) -> Problem | None:
-    """Say what is wrong with a table as a whole: a column that every event needs is not there, or one is no struct."""
+    """Say what is wrong with a table as a whole: a column every event needs is not there or all null, or one is no struct."""
     names = {*schema.names, *_once(schema)}
     for name, place in (("id", "$.id"), ("time", "$.time"), ("model", "$.data.model")):
         if name not in names:
             return Problem(Reason.MISSING_FIELD, place, f"The table has no column {name}.")
-    if not names & {"prediction", "label"}:
+        if _says_nothing(schema, name):
+            return Problem(Reason.MISSING_FIELD, place, f"The column {name} is of type null: no row has one.")
+    outcomes = names & {"prediction", "label"}
+    if not outcomes:
         return Problem(Reason.MISSING_FIELD, "$.data", "The table has neither a column prediction nor a column label.")
+    if all(_says_nothing(schema, name) for name in outcomes):
+        return Problem(Reason.MISSING_FIELD, "$.data", "No row has a prediction or a label: their columns are of type null.")
     for name in (FEATURES, ATTRIBUTES):
         if name in schema.names and not pa.types.is_struct(kind := schema.field(name).type):
             return Problem(Reason.WRONG_TYPE, f"$.data.{name}", f"The column {name} is of type {kind}, and must be a struct.")
     return None
+
+
+def _says_nothing(schema: Any, name: str) -> bool:
+    if name not in schema.names:
+        return False
+    kind = schema.field(name).type
+    return bool(pa.types.is_null(kind.value_type if pa.types.is_dictionary(kind) else kind))
 
 
 def _once(schema: Any) -> dict[str, str]:
