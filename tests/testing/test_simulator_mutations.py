@@ -1,7 +1,6 @@
 """Every guard of the engine is there for a reason that the simulator knows: take one away, and some law breaks.
 
-Each guard has a few seeds, of which one at least must notice. Where a change of the engine makes others notice, choose anew:
-what is to be kept is that they are few. The same runs pass while nothing is taken away: most are among test_simulator's.
+The same runs pass while nothing is taken away. Each guard has a setting in which it is needed often.
 """
 
 from dataclasses import replace
@@ -13,10 +12,14 @@ from guardian.engine import partition_reader
 from guardian.engine.continuity import Admission, Answer, admit
 from guardian.engine.relay import Relay
 from guardian.testing.invariants import BrokenLawError
-from guardian.testing.simulator import Setting, Simulation
+from guardian.testing.simulated_setting import Setting
+from guardian.testing.simulator import Simulation
 
 advance = memory.MemoryTransaction.advance
 DECIDING = {"decide": 1_500, "recreate": 0, "change": 0, "storm": 0.0}
+CHANGING = {"change": 500, "recreate": 0, "storm": 0.0, "still": 4.0}
+STANDING_STILL = {"still": 6.0, "recreate": 0, "change": 0, "storm": 0.0}
+REPLACED = {"recreate": 150}
 
 
 def advance_without(*names):
@@ -61,18 +64,19 @@ def raise_nothing(self, partition):
 
 
 READER = partition_reader.PartitionReader
+SEEDS = range(12)  # One of them at least must notice: most notice most.
 GUARDS = {
-    "epoch": (memory.MemoryTransaction, "advance", advance_without("epoch"), (0, 4, 9, 12), {}),
-    "next_offset": (memory.MemoryTransaction, "advance", advance_without("next_offset"), (5, 7, 9, 12), DECIDING),
-    "catalog": (memory.MemoryTransaction, "advance", advance_without("catalog"), (1, 15, 17, 19), {}),
-    "continuity": (partition_reader, "admit", take_everything, (0, 1, 2), {}),
-    "confirmed hole": (partition_reader, "admit", believe_every_hole, (0, 1, 2), {}),
-    "judge's seat": (memory.MemoryTransaction, "advance", advance_any_judge, (4, 2, 5, 7), {}),
-    "tail": (READER, "_prove", prove_nothing, (2, 1, 4, 8), {}),
-    "halting": (READER, "_halt", lambda self, _why: prove_nothing(self, ()), (2, 1, 4, 8), {}),
-    "halted, kept": (partition_reader, "halt", lambda *_: None, (2, 1), {}),
-    "mark after the acknowledgement": (Relay, "_leave", mark_first, (10, 9, 11, 12), {}),
-    "raised catalog": (memory.MemoryTransaction, "raise_catalog", raise_nothing, (1, 15, 17, 19), {}),
+    "epoch": (memory.MemoryTransaction, "advance", advance_without("epoch"), STANDING_STILL),
+    "next_offset": (memory.MemoryTransaction, "advance", advance_without("next_offset"), DECIDING),
+    "catalog": (memory.MemoryTransaction, "advance", advance_without("catalog"), CHANGING),
+    "raised catalog": (memory.MemoryTransaction, "raise_catalog", raise_nothing, CHANGING),
+    "judge's seat": (memory.MemoryTransaction, "advance", advance_any_judge, STANDING_STILL),
+    "continuity": (partition_reader, "admit", take_everything, {}),
+    "confirmed hole": (partition_reader, "admit", believe_every_hole, {}),
+    "tail": (READER, "_prove", prove_nothing, REPLACED),
+    "halting": (READER, "_halt", lambda self, _why: prove_nothing(self, ()), REPLACED),
+    "halted, kept": (partition_reader, "halt", lambda *_: None, REPLACED),
+    "mark after the acknowledgement": (Relay, "_leave", mark_first, {"storm": 2.0}),
 }
 
 
@@ -83,18 +87,18 @@ def simulate(seed: int, changes: dict) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("guard", GUARDS)
 def test_a_missing_guard_is_noticed(guard, monkeypatch):
-    where, name, without, seeds, changes = GUARDS[guard]
+    where, name, without, changes = GUARDS[guard]
     monkeypatch.setattr(where, name, without)
-    for seed in seeds:
+    for seed in SEEDS:
         try:
             simulate(seed, changes)
         except BrokenLawError:
             return
-    pytest.fail(f"without {guard}, the seeds {seeds} pass")
+    pytest.fail(f"without {guard}, every seed passes")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("guard", GUARDS)
-def test_the_same_runs_pass_with_every_guard(guard):
-    _, _, _, seeds, changes = GUARDS[guard]
-    simulate(seeds[0], changes)
+@pytest.mark.parametrize("seed", SEEDS[:3])
+@pytest.mark.parametrize("changes", [DECIDING, CHANGING, STANDING_STILL, REPLACED], ids=lambda changes: "-".join(changes))
+def test_the_same_runs_pass_with_every_guard(seed, changes):
+    simulate(seed, changes)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from guardian.adapters.memory.store import MemoryStore
@@ -32,6 +32,7 @@ from guardian.testing.invariants import OPERATOR, BrokenLawError, Laws, demand
 from guardian.testing.simulated_ending import compare_with_embedded, compare_with_refold, is_embeddable
 from guardian.testing.simulated_log import SimulatedLog
 from guardian.testing.simulated_processes import CountingProcess, JudgingProcess, Mischief, RelayingProcess
+from guardian.testing.simulated_setting import Setting
 from guardian.testing.simulated_store import Connection, Crash, Trouble
 from guardian.testing.simulated_story import Producer, Rulebook
 from guardian.testing.stories import START
@@ -51,45 +52,6 @@ NEVER_MS: Final = 1 << 50
 ACTIONS: Final = {"requested": ("approve", "reject"), "approved": ("start", "complete"), "running": ("complete", "fail")}
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a run is made of; everything else follows from its seed.
-
-    Attributes:
-        seed: Of everything.
-        steps: How many things happen before the faults end.
-        workers, judges, relays: Processes of each kind.
-        storm: How often calls fail, 0 for never; at 2 a process lives for some ten turns.
-        live: Whether the model's clock moves on by the wall clock where nothing comes.
-        recreate: How likely, of some 8,000 things that happen, each is a topic that is made again.
-        change: The same of files that change.
-        decide: The same of people who decide.
-    """
-
-    seed: int
-    steps: int = 300
-    workers: int = 3
-    judges: int = 2
-    relays: int = 2
-    storm: float = 1.0
-    live: bool = False
-    recreate: int = 40
-    change: int = 60
-    decide: int = 150
-
-    @classmethod
-    def of(cls, seed: int, steps: int = 300) -> Setting:
-        """Return the setting that a seed alone stands for."""
-        return cls(
-            seed,
-            steps,
-            storm=(0.0, 1.0, 1.0, 2.0)[seed // 7 % 4],
-            live=seed % 5 == 4,
-            recreate=(0, 40, 80)[seed % 3],
-            change=(0, 60)[seed % 2],
-        )
-
-
 class Simulation:
     """One run. Call `run`."""
 
@@ -104,9 +66,9 @@ class Simulation:
         self.store = MemoryStore()
         self.store.ensure_partitions(TOPIC, len(self.partitions))
         self.laws = Laws(self.store, self.logs, self.producer.plain, exact=not setting.live)
-        storm = setting.storm
+        storm, still = setting.storm, setting.still
         self.trouble = Trouble(
-            self.rng, lambda: self.wall, self._pass_time, busy=0.006 * storm, crash=0.002 * storm, pause=0.004 * storm
+            self.rng, lambda: self.wall, self._pass_time, busy=0.006 * storm, crash=0.002 * storm, pause=0.004 * still
         )
         self.mischief = Mischief()
         self._people = Connection(
