@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ import numpy as np
 from bench_fleet_ground import CORES, PARTITIONS, Ground, Took, fill, pin, resident_of
 from services.postgres import MISSING as NO_POSTGRES
 from services.postgres import find_binaries
+from services.process import LAUNCHER
 
 from guardian.catalog.model_file import ModelFile
 from services.kafka import MISSING as NO_KAFKA
@@ -64,7 +66,8 @@ def thousand(rate: float) -> str:
 
 def rival(bench: Bench, kind: str, broker: Broker, until: int) -> Took:
     """Run one of the rivals on the worker's core."""
-    words = [sys.executable, str(RIVALS), kind, broker.bootstrap, broker.prefix, bench.ground.name(kind), str(until)]
+    launch = [sys.executable, str(LAUNCHER), str(int(signal.SIGKILL)), ""]
+    words = [*launch, sys.executable, str(RIVALS), kind, broker.bootstrap, broker.prefix, bench.ground.name(kind), str(until)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own
         pin(process.pid, CORES[:1])
         try:
@@ -196,6 +199,7 @@ def main() -> None:
     if missing := [said for said, there in ((NO_KAFKA, is_installed()), (NO_POSTGRES, find_binaries())) if not there]:
         print("the fleet is not measured: " + "; ".join(missing))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that everything is taken down.
     print(f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, numpy {np.__version__}\n")
     print("| | goal | measured |\n|---|---|---|", flush=True)
     with Ground() as ground:
