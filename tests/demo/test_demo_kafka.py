@@ -41,7 +41,7 @@ def test_both_engines_come_to_the_same(demo, fleet):
     outcome = fleet.world.outcome()
     assert embedded.differences(outcome) == []
     assert outcome.fates == embedded.fates
-    assert len(outcome.alerts) > 10
+    assert {alert[0] for alert in outcome.alerts} == {"car-loan", "employment-ma"}
     assert outcome.proposals
 
 

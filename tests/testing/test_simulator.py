@@ -11,7 +11,8 @@ import pytest
 
 from guardian.testing import simulator
 from guardian.testing.invariants import BrokenLawError
-from guardian.testing.simulator import Setting, Simulation
+from guardian.testing.simulated_setting import Setting
+from guardian.testing.simulator import Simulation
 
 SEEDS = range(int(os.environ.get("GUARDIAN_SIMULATE_SEEDS", "40")))
 STEPS = 250

@@ -35,7 +35,12 @@ AWAY_S: Final = 45.0  # So long after a server is back a worker that was startin
 QUIET_S: Final = 5.0
 FOLLOW_S: Final = 90.0  # So soon after a fault counting goes on.
 FAILPOINTS: Final = ("after_cas", "after_panes", "after_records", "before_commit", "after_commit")
-DATABASE: Final = "trial"
+SETTINGS: Final = {
+    "GUARDIAN_SESSION_TIMEOUT": "6s",
+    "GUARDIAN_BATCH_EVENTS": "2000",
+    "GUARDIAN_BATCH_WAIT": "2s",  # So that whoever is stopped has records in its hands that others count meanwhile.
+    "GUARDIAN_CHECKPOINT_EVERY": "10s",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Plan:
     seconds: float
     faults: tuple[str, ...]
     pause_s: tuple[float, float] = (2.0, 6.0)
-    failpoint: float = 0.005
+    failpoint: float = 0.01
     crew: tuple[str, ...] = ("a", "b")
 
 
@@ -128,7 +133,7 @@ class Trial:
                 behind,
                 self._prefix,
                 self._direct,
-                {"GUARDIAN_SESSION_TIMEOUT": "6s", "GUARDIAN_BATCH_EVENTS": "2000", "GUARDIAN_CHECKPOINT_EVERY": "10s"},
+                SETTINGS,
             )
             self.world.make(self.plan.models)
             self._database_view = Database.at_url(self._direct)
