@@ -110,7 +110,7 @@ def relay(told, marks, topics):
     """Return what makes a relay of a name, at a time."""
     holders = []
 
-    def make(name: str = "relay-1", at: int = 0) -> Relay:
+    def make(name: str = "relay-1", at: int = 1) -> Relay:
         now = lambda: at  # noqa: E731
         holding = Holding(marks, LEASE, name, now)
         holders.append(holding)
@@ -218,7 +218,7 @@ def test_one_that_wakes_up_late_repeats_and_moves_no_mark_back(told, relay, topi
     monkeypatch.setattr(module, "PAGE", 4)
     late = relay("relay-1")
     late.turn()
-    drain(relay("relay-2", HELD_MS + 1))
+    drain(relay("relay-2", HELD_MS + 2))
     ended = dict(marks.kept)
     stale = {stream: whole(told)[stream][:4][-1] for stream in ended}
     monkeypatch.setattr(marks, "marks", lambda: dict(stale))
