@@ -81,7 +81,7 @@ class Worker:
     def __init__(self, duties: Duties) -> None:
         self._duties = duties
         self._stop = threading.Event()
-        self._loops = [Loop(name, turning, duties, self._stop) for name, turning in duties.turns.items()]
+        self._loops = [Loop(name, turning, duties, self._stop, self._stir) for name, turning in duties.turns.items()]
         self._failure: BaseException | None = None
         self._counted: dict[int, int] = {}
 
@@ -120,14 +120,18 @@ class Worker:
             while not self._drained(finalise_all):
                 if self._stop.wait(PAUSE_S / 2):
                     return
-            for loop in self._loops:
-                loop.quiet = 0
+            self._stir()
             while not all(loop.is_idle for loop in self._loops):
                 if self._stop.wait(self._duties.pause_ms / 1_000):
                     return
         except BaseException as error:
             self._failure = error
         self._stop.set()
+
+    def _stir(self) -> None:
+        """Have everybody look again: what one has done may be something to do for another."""
+        for loop in self._loops:
+            loop.quiet = 0
 
     def _drained(self, finalise_all: bool) -> bool:
         duties = self._duties
@@ -148,12 +152,13 @@ class Loop:
 
     Attributes:
         name: What people call it.
-        quiet: Turns in a row in which there was nothing to do.
+        quiet: Turns in a row in which there was nothing to do, for anybody.
         failure: What ended it, if something did.
     """
 
-    def __init__(self, name: str, turning: Turning, duties: Duties, stop: threading.Event) -> None:
+    def __init__(self, name: str, turning: Turning, duties: Duties, stop: threading.Event, stir: Callable[[], None]) -> None:
         self.name, self.quiet = name, 0
+        self._stir, self._is_turning, self._stood_by = stir, False, False
         self.failure: BaseException | None = None
         self._turning, self._duties, self._stop = turning, duties, stop
         self._told = ""
@@ -161,8 +166,8 @@ class Loop:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is left to do. What somebody else should be doing is left undone if it has died: that takes longer."""
-        longer = HELD_MS // self._duties.pause_ms if self._turning.stands_by else 0
-        return self.quiet >= QUIET_TURNS + longer
+        longer = HELD_MS // self._duties.pause_ms if self._stood_by else 0
+        return not self._is_turning and self.quiet >= QUIET_TURNS + longer
 
     def run(self) -> None:
         """Turn until the process ends; what cannot be done now is tried again, what must not be ends the process."""
@@ -173,8 +178,7 @@ class Loop:
     def _turns(self) -> None:
         while not self._stop.is_set():
             try:
-                self.quiet = 0 if self._turning.turn() else self.quiet + 1
-                self._told = ""
+                self._turn()
             except GuardianError as error:
                 if fate_of(error) is not Fate.RETRY and not isinstance(error, UnreachableError):
                     self._fail(error)
@@ -186,6 +190,15 @@ class Loop:
                 return
             if self.quiet:
                 self._stop.wait(self._duties.pause_ms / 1_000)
+
+    def _turn(self) -> None:
+        stood_by, self._is_turning = self._stood_by, True
+        did = self._turning.turn()
+        self._stood_by, self._told = self._turning.stands_by, ""
+        self.quiet += 1
+        if did or (stood_by and not self._stood_by):
+            self._stir()
+        self._is_turning = False
 
     def _tell(self, error: GuardianError) -> None:
         if str(error) != self._told:
