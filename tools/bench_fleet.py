@@ -177,7 +177,7 @@ def databases(bench: Bench) -> Iterator[Row]:
 
 def delays(bench: Bench) -> Iterator[Row]:
     for settings, name in (({}, "settings as they come"), (WAKEFUL, "batch_wait and judge_every of 100 ms")):
-        seconds, alerts = delay.delays(bench.ground, bench.size(200, 16), settings)
+        seconds, alerts = delay.delays(bench.ground, bench.size(150, 24), settings)
         middle, most = np.quantile(seconds, [0.5, 0.99])
         said = f"p50 {middle:.2f} s, p99 {most:.2f} s ({len(seconds)} instants, {alerts} alerts, {len(delay.MODELS)} models)"
         yield (f"watermark passed (acknowledged by the broker) to verdict and alert in the database, {name}", "p99 < 1 s", said)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MODELS: Final = tuple(f"bench-{number}" for number in range(8))
 LOOK_S: Final = 0.002
-PACE_S: Final = 0.13  # Between two models' events, plus its own jitter: so that they fall at any point of anybody's pauses.
+PACE_S: Final = 0.3  # Between two models' events, plus its own jitter: so that they fall at any point of anybody's pauses.
 LIMIT_S: Final = 60.0
 HEAD: Final = {"apiVersion": "guardian/v1alpha1"}
 
