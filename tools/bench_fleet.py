@@ -164,6 +164,8 @@ def _memory(bench: Bench, broker: Broker, records: int, each: float) -> Row:
         f"{slope:+.1f} MB a million events (resident {held[late].min():.0f} to {held[late].max():.0f} MB over the last "
         f"{counted[-1] - counted[late][0]:.1f} million)"
     )
+    if bench.quick:
+        said += "; too few to have settled: buffers still fill"
     what = f"memory of a worker over {counted[-1]:.0f} million events, label horizon of one day so that the ledger's rows expire"
     return (what, "flat", said)
 
