@@ -11,16 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from guardian.engine.coverage import digest_of_records
-from guardian.errors import GuardianError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class OutOfRangeError(GuardianError):
+class OutOfRangeError(Exception):
     """An offset is asked for that the log does not hold."""
-
-    code = "simulation.out-of-range"
 
 
 @dataclass(slots=True)
@@ -97,7 +94,7 @@ class SimulatedLog:
         """Return at most `limit` records from an offset on, fewer at the end. Raises OutOfRangeError."""
         life = self.now
         if not life.earliest <= offset <= life.end:
-            raise OutOfRangeError(f"offset {offset} is not in [{life.earliest}, {life.end})", hint="ask for the log's ends")
+            raise OutOfRangeError(f"offset {offset} is not in [{life.earliest}, {life.end})")
         return life.between(offset, life.end)[:limit]
 
     def find(self, first: int, until: int, count: int, digest: str) -> int | None:

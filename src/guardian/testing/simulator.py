@@ -46,7 +46,7 @@ STILL_MAX: Final = 2  # Processes that stand still at once.
 STILL_STEPS: Final = 12  # So much happens meanwhile, at most.
 SLOW_STEPS: Final = 40  # And so much while a person makes up his mind.
 ROUNDS_MAX: Final = 100  # Seconds within which everything drains once the faults are over.
-SETTLED: Final = 4  # Rounds in a row in which nothing was left to do.
+SETTLED: Final = 8  # Rounds in a row, of a second each, in which nothing was left to do: readers look again after five.
 FILES_EVERY_MS: Final = 2_000
 NEVER_MS: Final = 1 << 50
 ACTIONS: Final = {"requested": ("approve", "reject"), "approved": ("start", "complete"), "running": ("complete", "fail")}
@@ -351,7 +351,7 @@ class Simulation:
             unread = self.logs[partition].readable_end < standing.claim.next_offset  # There is nothing yet to tell it by.
             same = watched.life == life or unread or self.laws.may_differ(partition, life, standing.claim.next_offset)
             demand(standing.status == HALTED or same, f"{partition} is of life {life}, and {watched.life} was counted")
-            # Who has taken over without being told the end waits at the last counted offset, which is asked for as a proof.
+            # At the last counted offset, which is asked for as a proof, there is something to wait for.
             short = standing.claim.next_offset - 1 > self.logs[partition].now.end
             demand(standing.status == HALTED or not short, f"{partition} ends before what is counted, and goes on")
 
