@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from services.process import LAUNCHER, Process, free_ports
+from services.process import LAUNCHER, Process, Server, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from types import TracebackType
-    from typing import Self
 
 GIVEN: Final = "GUARDIAN_TEST_KAFKA"  # host:port of a broker where topics may be made and deleted.
 MISSING: Final = f"Kafka: no Java, or no Maven to `make services` with, and {GIVEN} is not set"
@@ -82,7 +80,7 @@ class Broker:
             return pool.submit(asyncio.run, ask()).result()
 
 
-class Kafka(Broker):
+class Kafka(Server, Broker):
     """A broker of its own: `with Kafka() as broker: ...`.
 
     Args:
@@ -102,11 +100,6 @@ class Kafka(Broker):
         (self.folder / "server.properties").write_text("".join(f"{key}={value}\n" for key, value in lines.items()), "utf-8")
         self._java = ["java", f"-Xmx{heap_mb}m", "-cp", f"{ARCHIVES}/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         self._process = Process("Kafka", self.folder / "log")
-
-    @property
-    def pid(self) -> int:
-        """The Java process."""
-        return self._process.pid
 
     def start(self) -> None:
         """Start the broker, over the data it has; at first, over none. It is ready when every partition has a leader."""
@@ -131,30 +124,6 @@ class Kafka(Broker):
     def resume(self) -> None:
         """Let it go on after `pause`."""
         self._process.send(signal.SIGCONT)
-
-    def restart(self) -> None:
-        """Start it anew at the same port over the same data, whether it runs or was killed."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """Stop it and delete its data; once more does nothing."""
-        try:
-            self.stop()
-        finally:
-            if self.folder.exists():
-                shutil.rmtree(self.folder)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -11,17 +11,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 import psycopg
 from psycopg import sql
 
-from services.process import LAUNCHER, STOP_S, Process, children_of, free_ports, is_alive
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
+from services.process import LAUNCHER, STOP_S, Process, Server, children_of, free_ports, is_alive
 
 GIVEN: Final = "GUARDIAN_TEST_POSTGRES"  # URL of a server where databases may be made and dropped.
 MISSING: Final = f"PostgreSQL: no initdb, and {GIVEN} is not set"
@@ -57,7 +53,7 @@ class Databases:
             connection.execute(statement)
 
 
-class Postgres(Databases):
+class Postgres(Server, Databases):
     """A server of its own: `with Postgres() as server: ...`. Commits are synced to disk, for guardian's promises lean on that.
 
     Raises FileNotFoundError when PostgreSQL is not installed; ServiceError when it does not start.
@@ -77,11 +73,6 @@ class Postgres(Databases):
         super().__init__(f"postgresql://{USER}@127.0.0.1:{self.port}/postgres")
         # Told so, a postmaster ends its children before itself.
         self._process = Process("PostgreSQL", self.folder / "log", death=signal.SIGQUIT, user=self._user)
-
-    @property
-    def pid(self) -> int:
-        """The postmaster."""
-        return self._process.pid
 
     def start(self) -> None:
         """Start the server, over the data it has; at first, over none."""
@@ -118,30 +109,6 @@ class Postgres(Databases):
             if time.monotonic() > end:
                 raise self._process.error("left processes behind")
             time.sleep(0.01)
-
-    def restart(self) -> None:
-        """Start it anew at the same port over the same data, whether it runs or was killed."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """Stop it and delete its data; once more does nothing."""
-        try:
-            self.stop()
-        finally:
-            if self.folder.exists():
-                shutil.rmtree(self.folder)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     @property
     def _environment(self) -> dict[str, str]:

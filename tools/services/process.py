@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
 
 LAUNCHER: Final = Path(__file__).with_name("launch.py")
 PORTS: Final = range(
@@ -110,6 +114,54 @@ class Process:
     def error(self, what: str) -> ServiceError:
         log = self._log.read_text("utf-8", "replace")[-LOG_CHARACTERS:] if self._log.exists() else ""
         return ServiceError(f"{self.name} {what}\n{log}")
+
+
+class Server(ABC):
+    """A server with its data in a folder of its own: `with Kafka() as broker: ...`.
+
+    Attributes:
+        folder: Temporary; deleted by `close`.
+    """
+
+    folder: Path
+    _process: Process
+
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        return self._process.pid
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, over the data it has; at first, over none."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop it in good order; its data stays."""
+
+    def restart(self) -> None:
+        """Start it anew at the same port over the same data, whether it runs or was killed."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop it and delete its data; once more does nothing."""
+        try:
+            self.stop()
+        finally:
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
 
 def free_ports(count: int) -> list[int]:
